@@ -1,0 +1,1 @@
+"""Tracks a trajectory and lets only safe commands through to the robot."""

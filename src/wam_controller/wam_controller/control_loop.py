@@ -1,0 +1,80 @@
+"""One tick of the controller: freshness, tracking and limits in the order that makes them safe. No clock, no ROS."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from wam_controller.limits import AccelerationLimits, LimitHit, VelocityLimits
+from wam_controller.plan_freshness import FreshnessLimits, Level
+from wam_controller.tracker import Reference, Tracker
+
+_ZERO = np.zeros(3)
+# A tick that comes later than this (a stalled process) may not jump further than a late one.
+_LONGEST_TICK = 0.1
+
+
+@dataclass(frozen=True)
+class ControlOutput:
+    """twist: (3,) command in base_link; requested: (3,) what the tracker wanted before limits; plan_age: s and the
+    errors (see TrackerOutput) are NaN when there was nothing to track."""
+
+    twist: np.ndarray
+    requested: np.ndarray
+    level: Level
+    limits_hit: LimitHit = LimitHit.NONE
+    plan_age: float = math.nan
+    cross_track: float = math.nan
+    heading_error: float = math.nan
+
+
+class ControlLoop:
+    """Turns the newest reference into a command at every tick and remembers only the last command, for the ramps."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        freshness: FreshnessLimits,
+        velocity: VelocityLimits,
+        acceleration: AccelerationLimits,
+    ) -> None:
+        self._tracker = tracker
+        self._freshness = freshness
+        self._velocity = velocity
+        self._acceleration = acceleration
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last command: the next one ramps up from zero."""
+        self._last = _ZERO
+        self._last_time: float | None = None
+
+    def step(self, now: float, reference: Reference | None, pose: np.ndarray, twist: np.ndarray) -> ControlOutput:
+        """The command at `now` (s, the clock of the stamps; a clock that jumps back allows no change in that tick).
+
+        reference: the newest plan, or None; pose: (3,) base_link in odom; twist: (3,) measured, in base_link. Without a
+        plan, with one too old, or with a pose that is not finite the command ramps to zero.
+        """
+        seconds = 0.0 if self._last_time is None else min(max(now - self._last_time, 0.0), _LONGEST_TICK)
+        self._last_time = now
+        age = math.nan if reference is None else now - reference.stamp
+        if reference is None or not (np.isfinite(pose).all() and np.isfinite(twist).all()):
+            return self._ramp(seconds, _ZERO, ControlOutput(_ZERO, _ZERO, Level.STOP, plan_age=age))
+        fresh = self._freshness.assess(age, reference.horizon)
+        if fresh.level is Level.STOP:
+            return self._ramp(seconds, _ZERO, ControlOutput(_ZERO, _ZERO, Level.STOP, plan_age=age))
+        tracked = self._tracker.command(reference, now, pose, twist)
+        within, hit = self._velocity.apply(tracked.twist)
+        output = ControlOutput(
+            _ZERO, tracked.twist, fresh.level, hit, age, tracked.cross_track, tracked.heading_error
+        )
+        return self._ramp(seconds, fresh.scale * within, output)
+
+    def _ramp(self, seconds: float, target: np.ndarray, output: ControlOutput) -> ControlOutput:
+        self._last, hit = self._acceleration.apply(target, self._last, seconds)
+        return ControlOutput(
+            self._last, output.requested, output.level, output.limits_hit | hit,
+            output.plan_age, output.cross_track, output.heading_error,
+        )

@@ -1,0 +1,1 @@
+"""Bridge to a Unitree Go2 through the vendor's SDK."""

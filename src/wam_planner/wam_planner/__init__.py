@@ -1,0 +1,1 @@
+"""Plans a trajectory from camera, odometry and instruction with a world-action model."""

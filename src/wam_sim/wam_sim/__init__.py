@@ -1,0 +1,1 @@
+"""MuJoCo worlds, a virtual Go2 and the closed loop without ROS."""

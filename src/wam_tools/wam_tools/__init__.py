@@ -1,0 +1,1 @@
+"""The wam command: bring-up, demo, benchmarks, training and checks."""
