@@ -60,21 +60,15 @@ class ControlLoop:
         seconds = 0.0 if self._last_time is None else min(max(now - self._last_time, 0.0), _LONGEST_TICK)
         self._last_time = now
         age = math.nan if reference is None else now - reference.stamp
-        if reference is None or not (np.isfinite(pose).all() and np.isfinite(twist).all()):
-            return self._ramp(seconds, _ZERO, ControlOutput(_ZERO, _ZERO, Level.STOP, plan_age=age))
-        fresh = self._freshness.assess(age, reference.horizon)
-        if fresh.level is Level.STOP:
-            return self._ramp(seconds, _ZERO, ControlOutput(_ZERO, _ZERO, Level.STOP, plan_age=age))
-        tracked = self._tracker.command(reference, now, pose, twist)
-        within, hit = self._velocity.apply(tracked.twist)
-        output = ControlOutput(
-            _ZERO, tracked.twist, fresh.level, hit, age, tracked.cross_track, tracked.heading_error
-        )
-        return self._ramp(seconds, fresh.scale * within, output)
-
-    def _ramp(self, seconds: float, target: np.ndarray, output: ControlOutput) -> ControlOutput:
-        self._last, hit = self._acceleration.apply(target, self._last, seconds)
-        return ControlOutput(
-            self._last, output.requested, output.level, output.limits_hit | hit,
-            output.plan_age, output.cross_track, output.heading_error,
-        )
+        level, tracked, target, hit = Level.STOP, None, _ZERO, LimitHit.NONE
+        if reference is not None and np.isfinite(pose).all() and np.isfinite(twist).all():
+            level, scale = self._freshness.assess(age, reference.horizon)
+            if level is not Level.STOP:
+                tracked = self._tracker.command(reference, now, pose, twist)
+                within, hit = self._velocity.apply(tracked.twist)
+                target = scale * within
+        self._last, ramp_hit = self._acceleration.apply(target, self._last, seconds)
+        if tracked is None:
+            return ControlOutput(self._last, _ZERO, level, ramp_hit, age)
+        errors = tracked.cross_track, tracked.heading_error
+        return ControlOutput(self._last, tracked.twist, level, hit | ramp_hit, age, *errors)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Level(IntEnum):
     """What the age of the plan allows; the values are those of wam_msgs/ControllerStatus."""
 
-    FULL = 0
+    STOP = 0
     SLOW = 1
-    STOP = 2
+    FULL = 2
 
 
-@dataclass(frozen=True)
-class Freshness:
+class Freshness(NamedTuple):
     """level, and the factor (0 to 1) that the tracked twist is multiplied by."""
 
     level: Level

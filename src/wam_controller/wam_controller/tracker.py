@@ -123,8 +123,9 @@ def make_reference(trajectory: Trajectory, origin: np.ndarray) -> Reference:
 
 @dataclass(frozen=True)
 class TrackerOutput:
-    """twist: (3,) wanted velocity in the current base_link, before any limit; cross_track: m, the robot's offset from
-    the reference, positive to its left; heading_error: rad, reference minus robot; age: s since the plan's stamp."""
+    """twist: (3,) wanted velocity in the current base_link, before any limit; cross_track: m and heading_error:
+    rad, the robot as seen from the reference at the plan's age, left and anticlockwise positive; age: s since the stamp.
+    """
 
     twist: np.ndarray
     cross_track: float
@@ -163,7 +164,7 @@ class HolonomicTracker:
         rate = _turn(target_velocity, error[2])
         measured = twist.tolist()
         command = [w + p * e + d * (r - m) for w, p, e, d, r, m in zip(wanted, self.kp, error, self.kd, rate, measured)]
-        return TrackerOutput(np.array(command), relative(target, here)[1], error[2], age)
+        return TrackerOutput(np.array(command), relative(target, here)[1], -error[2], age)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ class InternNavPd:
         turn = math.atan2(target[1], target[0]) if far else target[2]
         speed, yaw_rate = self.law(target[0], turn, float(twist[0]), float(twist[2]))
         command = np.array([max(speed, 0.0), 0.0, yaw_rate])
-        return TrackerOutput(command, relative(present, here)[1], relative(here, present)[2], age)
+        offset = relative(present, here)
+        return TrackerOutput(command, offset[1], offset[2], age)
 
 
 TRACKERS = {"holonomic": HolonomicTracker, "internnav_pd": InternNavPd}
