@@ -54,7 +54,7 @@ class NavigationField:
         return cls(clearance, cost, length, (x0, y0))
 
     def _sample(self, grid: np.ndarray, points: np.ndarray, outside: float) -> np.ndarray:
-        """Bilinear value of `grid` at points (..., 2) m; `outside` beyond the grid; inf spreads to its neighbours."""
+        """Bilinear value of `grid` at points (..., 2) m; `outside` beyond the grid."""
         fx = (points[..., 0] - self.origin[0]) / CELL
         fy = (points[..., 1] - self.origin[1]) / CELL
         ny, nx = grid.shape
@@ -77,7 +77,8 @@ class NavigationField:
 
     def path_length(self, point: tuple[float, float]) -> float:
         """Metres of the shortest way to the goal that keeps the hard clearance; inf when there is none."""
-        return float(self._sample(self.length, np.array(point, dtype=float), np.inf))
+        length = float(self._sample(np.minimum(self.length, 1e6), np.array(point, dtype=float), 1e6))
+        return length if length < 1e3 else float("inf")
 
 
 def _distances(free: np.ndarray, weight: np.ndarray, goal_cell: tuple[int, int]) -> np.ndarray:

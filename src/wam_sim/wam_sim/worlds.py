@@ -116,7 +116,7 @@ def _wall(x0: float, y0: float, x1: float, y1: float, height: float, along: floa
 
 def _rooms(rng: np.random.Generator, distance: float, along: float) -> list[Thing]:
     """Outer walls of a hall or corridor round the lane, and partitions with a doorway across it."""
-    half = rng.uniform(2.2, 4.2)
+    half = rng.uniform(2.5, 4.5)
     shift = rng.uniform(-0.3, 0.3) * half
     left, right, back, front = half + shift, -half + shift, -2.0, distance + 2.2
     height = 2.6
@@ -198,12 +198,12 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
             things.append(walker)
             taken.append(sweep)
 
-    wanted_on_lane = int(rng.integers(2, 5))
-    wanted = int(rng.integers(13, 24))
-    for number in range(wanted * 6):
+    wanted_on_lane = int(rng.integers(1, 4))
+    wanted = int(rng.integers(9, 19))
+    for _ in range(wanted * 8):
         on_lane = sum(1 for thing in things if thing.kind != "person") < wanted_on_lane
         u = rng.uniform(1.6, distance - 1.0) if on_lane else rng.uniform(0.5, distance + 1.5)
-        v = rng.normal(0, 0.25) if on_lane else rng.uniform(-4.2, 4.2)
+        v = rng.normal(0, 0.4) if on_lane else rng.uniform(-4.2, 4.2)
         maker = makers[int(rng.integers(len(makers)))]
         thing = _place(rng, maker, lane(u, v), taken, keep_free)
         if thing is not None:
@@ -212,6 +212,8 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
         if len(things) >= wanted:
             break
 
+    if len(things) < 6:
+        return None
     scenery = [] if indoor else _backdrop(rng, distance)
     everything = (*walls, *things, *scenery)
     margin = 2.6 if indoor else 4.0

@@ -1,0 +1,55 @@
+"""The one interface every model and baseline answers through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from wam_models.types import Observation, Plan, Refusal
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy takes and gives. model_id: "<name>@<version>+<hash8>"; cameras: the views it wants, in order;
+    context_frames at context_dt seconds apart; image_size: (height, width) it was trained at; any size of the same
+    aspect ratio within 15 % is resized, others are refused; horizon points at dt seconds apart."""
+
+    model_id: str
+    cameras: tuple[str, ...]
+    context_frames: int
+    context_dt: float
+    image_size: tuple[int, int]
+    horizon: int
+    dt: float
+    needs_goal: bool
+
+
+class Policy(ABC):
+    """Deterministic for a seed. `plan` never raises on a bad observation: it returns a Refusal."""
+
+    spec: PolicySpec
+
+    @abstractmethod
+    def plan(self, observation: Observation) -> Plan | Refusal:
+        """One trajectory for one observation."""
+
+    def reset(self, seed: int = 0) -> None:
+        """Forget everything remembered between plans and restart the noise at `seed`."""
+
+
+def load_policy(directory: str | Path, *, device: str = "cpu", steps: int | None = None, seed: int = 0) -> Policy:
+    """The policy in a checkpoint directory, or a baseline by its name (`baseline:stop`, `baseline:straight`,
+    `baseline:constant_velocity`). steps: flow-matching steps a plan, default the checkpoint's own.
+
+    Raises CheckpointError (a ValueError whose text names the fix) when the directory is missing, corrupt or its
+    hash is not the one recorded when it was written.
+    """
+    name = str(directory)
+    if name.startswith("baseline:"):
+        from wam_models.baselines import make_baseline
+
+        return make_baseline(name.removeprefix("baseline:"))
+    from wam_models.checkpoint import open_policy
+
+    return open_policy(Path(directory), device=device, steps=steps, seed=seed)
