@@ -44,7 +44,7 @@ class VelocityLimits:
 
     def excess(self, twist: np.ndarray) -> float:
         """How far the worst component lies beyond its bound, in m/s or rad/s; 0 or less is within."""
-        values = twist.tolist()
+        values: list[float] = twist.tolist()
         return max(abs(value) - bound for value, bound in zip(values, self.bounds(values)))
 
     def apply(self, twist: np.ndarray) -> tuple[np.ndarray, LimitHit]:

@@ -97,12 +97,12 @@ class GateOutput:
 
 
 class _Watch:
-    """The newest valid sample of one input and when it was measured, on the steady clock."""
+    """The newest valid sample of one input (NaN: none yet) and when it was measured, on the steady clock."""
 
     def __init__(self, timeout: float, future_tolerance: float) -> None:
         self._timeout = timeout
         self._future_tolerance = future_tolerance
-        self.twist: np.ndarray | None = None
+        self.twist = np.full(3, math.nan)
         self._measured = -math.inf
 
     def offer(self, now: float, twist: np.ndarray, age: float) -> None:
@@ -140,7 +140,8 @@ class SafetyGate:
         self._trusted: frozenset[str] = frozenset()
         self._issued = _ZERO
         self._stepped: float | None = None
-        self._enter(GateState.DISENGAGED, Reason.STARTED)
+        self._state, self._reason = GateState.DISENGAGED, Reason.STARTED
+        self._outage, self._command_over, self._robot_over = _Persistence(), _Persistence(), _Persistence()
 
     @property
     def state(self) -> GateState:
@@ -164,7 +165,7 @@ class SafetyGate:
 
     def engage(self, now: float) -> Answer:
         """Let commands through, from DISENGAGED only. Commands and odometry must be fresh, or the gate would stop at
-        once; the robot must be still, so that the ramp from zero is the truth and nobody else's motion is taken over."""
+        once; the robot must stand still, so that the ramp from zero is the truth and nobody else's motion is taken."""
         if self._state is GateState.ACTIVE:
             return Answer(True, "already engaged")
         if self._state is not GateState.DISENGAGED:
@@ -209,8 +210,7 @@ class SafetyGate:
             hit |= ramp_hit
         elif self._state is not GateState.ESTOP:
             self._issued, hit = self._config.deceleration.apply(_ZERO, self._issued, seconds)
-        requested = np.full(3, math.nan) if self._command.twist is None else self._command.twist
-        return GateOutput(self._issued, requested, self._state, self._reason, hit)
+        return GateOutput(self._issued, self._command.twist, self._state, self._reason, hit)
 
     def _watch(self, now: float) -> None:
         """The transitions that need no human: an outage begins, ends or lasts too long; a limit stays broken."""

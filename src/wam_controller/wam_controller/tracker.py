@@ -1,14 +1,15 @@
 """From a timed trajectory and where the robot is now to the velocity it should have: the trackers.
 
-A reference is a chain of constant twists: over each interval the base_link moves with one velocity expressed in itself,
-so the sampled velocity is exactly the derivative of the sampled pose. Every call takes the time explicitly, so the node
-and a closed loop without ROS run the same code. A pose is (x m, y m, yaw rad), a twist (vx m/s, vy m/s, yaw rate rad/s).
+A reference is a chain of constant twists: over each interval base_link moves with one velocity expressed in itself, so
+the sampled velocity is exactly the derivative of the sampled pose. Every call takes the time explicitly, so the node and
+a closed loop without ROS run the same code. A pose is (x m, y m, yaw rad), a twist (vx m/s, vy m/s, yaw rate rad/s).
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -115,17 +116,17 @@ def make_reference(trajectory: Trajectory, origin: np.ndarray) -> Reference:
     """A policy's trajectory placed in odom. origin: (3,) pose of base_link in odom at the trajectory's stamp; it is the
     pose at time 0, where the first interval begins."""
     local = [(0.0, 0.0, 0.0), *(tuple(row) for row in trajectory.poses.tolist())]
-    start = tuple(float(value) for value in origin)
+    x, y, yaw = origin.tolist()
     steps = [constant_twist(relative(a, b), trajectory.dt) for a, b in zip(local, local[1:])]
-    poses = [compose(start, pose) for pose in local[1:]]
+    poses = [compose((x, y, yaw), pose) for pose in local[1:]]
     return Reference(trajectory.stamp, trajectory.times, np.array(poses), np.array(steps))
 
 
 @dataclass(frozen=True)
 class TrackerOutput:
-    """twist: (3,) wanted velocity in the current base_link, before any limit; cross_track: m and heading_error:
-    rad, the robot as seen from the reference at the plan's age, left and anticlockwise positive; age: s since the stamp.
-    """
+    """twist: (3,) wanted velocity in the current base_link, before any limit; cross_track: m, and heading_error:
+    rad, are the robot's as seen from the reference at the plan's age, left and anticlockwise positive; age: s since
+    the stamp."""
 
     twist: np.ndarray
     cross_track: float
@@ -211,7 +212,7 @@ class InternNavPd:
         return TrackerOutput(command, offset[1], offset[2], age)
 
 
-TRACKERS = {"holonomic": HolonomicTracker, "internnav_pd": InternNavPd}
+TRACKERS: dict[str, Callable[..., Tracker]] = {"holonomic": HolonomicTracker, "internnav_pd": InternNavPd}
 
 
 def make_tracker(name: str, **settings: float) -> Tracker:
