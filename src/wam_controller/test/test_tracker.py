@@ -9,18 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wam_controller.tracker import (
-    HolonomicTracker,
-    InternNavPd,
-    Reference,
-    advance,
-    compose,
-    constant_twist,
-    make_reference,
-    make_tracker,
-    relative,
-    wrap,
-)
+from wam_controller.tracker import HolonomicTracker, InternNavPd, Reference, make_reference, make_tracker
+from wam_models.se2 import advance, compose, constant_twist, relative, wrap
 from wam_models.types import Trajectory
 
 ZERO = np.zeros(3)
@@ -36,21 +26,6 @@ def arc(speed: float, yaw_rate: float, points: int = 8, stamp: float = 100.0) ->
     """A trajectory along a circle (or a line), as a policy would give it."""
     poses = [advance((speed, 0.0, yaw_rate), DT * (i + 1)) for i in range(points)]
     return Trajectory(stamp, DT, np.array(poses))
-
-
-@given(pose, pose)
-def test_relative_undoes_compose(a, b):
-    assert relative(a, compose(a, b)) == pytest.approx((b[0], b[1], wrap(b[2])), abs=1e-9)
-
-
-@given(pose, st.floats(0.05, 2.0))
-def test_a_constant_twist_reaches_its_pose(target, seconds):
-    assert advance(constant_twist(target, seconds), seconds) == pytest.approx(target, abs=1e-9)
-
-
-def test_wrap_sends_pi_to_minus_pi():
-    assert wrap(math.pi) == -math.pi
-    assert wrap(-math.pi) == -math.pi
 
 
 @given(pose, st.lists(step, min_size=1, max_size=8))

@@ -1,8 +1,8 @@
 """From a timed trajectory and where the robot is now to the velocity it should have: the trackers.
 
 A reference is a chain of constant twists: over each interval base_link moves with one velocity expressed in itself, so
-the sampled velocity is exactly the derivative of the sampled pose. Every call takes the time explicitly, so the node and
-a closed loop without ROS run the same code. A pose is (x m, y m, yaw rad), a twist (vx m/s, vy m/s, yaw rate rad/s).
+the sampled velocity is exactly the derivative of the sampled pose. Every call takes the time explicitly, so the node
+and a closed loop without ROS run the same code. Poses and twists are those of wam_models.se2.
 """
 
 from __future__ import annotations
@@ -16,49 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
+from wam_models.se2 import Vector, advance, compose, constant_twist, relative, wrap
 from wam_models.types import Trajectory
-
-Vector = tuple[float, float, float]
-
-# Below this rotation the chord and the arc differ by less than a rounding error.
-_SMALL_ANGLE = 1e-6
-
-
-def wrap(angle: float) -> float:
-    """The same angle in [-pi, pi); exactly pi becomes -pi."""
-    return (angle + math.pi) % (2.0 * math.pi) - math.pi
-
-
-def compose(a: Vector, b: Vector) -> Vector:
-    """Pose b, given in frame a, in the frame that a is given in."""
-    cos, sin = math.cos(a[2]), math.sin(a[2])
-    return a[0] + cos * b[0] - sin * b[1], a[1] + sin * b[0] + cos * b[1], wrap(a[2] + b[2])
-
-
-def relative(a: Vector, b: Vector) -> Vector:
-    """Pose b as seen from pose a, both in one frame."""
-    cos, sin = math.cos(a[2]), math.sin(a[2])
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    return cos * dx + sin * dy, -sin * dx + cos * dy, wrap(b[2] - a[2])
-
-
-def advance(twist: Vector, seconds: float) -> Vector:
-    """The pose, in the starting base_link, after moving with a constant twist: the exponential map of SE(2)."""
-    dx, dy, angle = twist[0] * seconds, twist[1] * seconds, twist[2] * seconds
-    if abs(angle) < _SMALL_ANGLE:
-        return dx, dy, angle
-    along, across = math.sin(angle) / angle, (1.0 - math.cos(angle)) / angle
-    return along * dx - across * dy, across * dx + along * dy, angle
-
-
-def constant_twist(pose: Vector, seconds: float) -> Vector:
-    """The twist that reaches `pose`, given in the starting base_link, in `seconds`: the inverse of `advance`."""
-    dx, dy, angle = pose
-    if abs(angle) >= _SMALL_ANGLE:
-        half = 0.5 * angle
-        along = half / math.tan(half)
-        dx, dy = along * dx + half * dy, along * dy - half * dx
-    return dx / seconds, dy / seconds, angle / seconds
 
 
 @dataclass(frozen=True)
