@@ -124,11 +124,13 @@ colcon_build() {
         --cmake-args -GNinja -DPython3_EXECUTABLE="$venv/bin/python" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF
 }
 
+# Contents of what describes a package, names of what a package copies.
 workspace_inputs() {
-    find src models -name __pycache__ -prune -o -type f \
-        \( -name package.xml -o -name 'setup.*' -o -name CMakeLists.txt -o -name '*.msg' \) -print0 | sort -z | xargs -0 sha256sum
-    find launch config models -type f \( -path 'launch/*.py' -o -path 'config/*' -o -path 'models/*/*.json' -o -path 'models/*/*.yaml' \
-        -o -path 'models/bundled/*' \) | sort
+    local each=(find . \( -path './.*' -o -path ./build -o -path ./install -o -path ./log -o -path ./out \) -prune -o -type f)
+    "${each[@]}" \( -name package.xml -o -name 'setup.*' -o -name CMakeLists.txt -o -name '*.msg' \) -print0 | sort -z |
+        xargs -0 sha256sum
+    "${each[@]}" \( -path './launch/*.py' -o -path './config/*' -o -path './models/configs/*' -o -path './models/bundled/*' \
+        -o -path './requirements/*' \) -print | sort
 }
 
 maker="$interpreter $(cat "$venv/.wheels")"

@@ -9,7 +9,6 @@ import importlib
 from collections.abc import Callable
 
 import typer
-from rich.console import Console
 
 SUBCOMMANDS = {
     "up": "Start the nodes of a robot, real or simulated.",
@@ -34,10 +33,10 @@ def _forward(name: str) -> Callable[[typer.Context], None]:
             subcommand = importlib.import_module(f"wam_tools.{name}")
             subcommand.app(args=context.args, prog_name=f"wam {name}")
         except ModuleNotFoundError as error:
-            Console(stderr=True).print(
+            typer.echo(
                 f"`wam {name}` needs the module {error.name}, which is not installed. "
                 "`wam doctor` prints the line that installs what is missing.",
-                markup=False,
+                err=True,
             )
             raise typer.Exit(1) from error
 

@@ -1,0 +1,24 @@
+"""What one check of `wam doctor` found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(str, Enum):
+    """How bad it is: NOTE spoils one use of several, LACKS means that the demo cannot run."""
+
+    OK = "ok"
+    NOTE = "note"
+    LACKS = "lacks"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table. fix: the line that mends it, empty when all is well."""
+
+    name: str
+    level: Level
+    found: str
+    fix: str = ""
