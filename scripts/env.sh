@@ -18,6 +18,7 @@ unset PYTHONPATH PYTHONHOME CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH
 export AMENT_PREFIX_PATH=$_wam_venv
 export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+export CYCLONEDDS_HOME=$_wam_venv/cyclonedds    # the SDK's; another version on the machine must not be taken
 
 # The ROS wheels restart every interpreter once to find their libraries; saying here where they are spares the restart.
 export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
@@ -31,7 +32,7 @@ export LD_LIBRARY_PATH
 
 case "$PATH" in
     "$_wam_venv/bin:"*) ;;
-    *) export PATH=$_wam_venv/bin:$PATH ;;
+    *) export PATH=$_wam_venv/bin:$_wam_root/install/wam_tools/lib/wam_tools:$PATH ;;
 esac
 export VIRTUAL_ENV=$_wam_venv
 export MUJOCO_GL=${MUJOCO_GL:-egl}    # rendering without a display

@@ -110,8 +110,8 @@ if ! stamped "$venv/.sdk" "$key"; then
     : >"$log"
     logged scripts/cyclonedds.sh "$venv/cyclonedds"
     # The build writes the prefix into the module, so a wheel cached for another folder must not be taken.
-    CYCLONEDDS_HOME=$venv/cyclonedds pip_install --no-build-isolation --no-cache-dir --no-binary cyclonedds \
-        -r requirements/sdk.txt
+    CYCLONEDDS_HOME=$venv/cyclonedds LDFLAGS=-Wl,-rpath,$venv/cyclonedds/lib pip_install \
+        --no-build-isolation --no-cache-dir --no-binary cyclonedds -r requirements/sdk.txt
     echo "$key" >"$venv/.sdk"
 fi
 
