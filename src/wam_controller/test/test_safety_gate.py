@@ -172,6 +172,17 @@ def test_a_stamp_from_the_future_or_none_is_not_believed(bench, age):
     assert bench.gate.state is GateState.STOPPING
 
 
+def test_it_tells_the_age_of_its_data_and_what_it_rejected(bench):
+    assert math.isnan(bench.gate.command_age(bench.now))
+    assert math.isnan(bench.gate.odometry_age(bench.now))
+    bench.gate.on_command(bench.now, WALK, age=0.1)
+    bench.gate.on_odometry(bench.now, ZERO)
+    bench.gate.on_command(bench.now, NAN)
+    assert bench.gate.command_age(bench.now + 0.1) == pytest.approx(0.2)
+    assert bench.gate.odometry_age(bench.now + 0.1) == pytest.approx(0.1)
+    assert bench.gate.commands_rejected == 1
+
+
 def test_disengaging_always_works_and_ramps_to_zero(bench):
     assert bench.walking().gate.disengage().ok
     first = bench.run(TICK)

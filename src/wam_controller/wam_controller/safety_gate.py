@@ -103,15 +103,21 @@ class _Watch:
         self._timeout = timeout
         self._future_tolerance = future_tolerance
         self.twist = np.full(3, math.nan)
-        self._measured = -math.inf
+        self.rejected = 0
+        self._measured = math.nan
 
     def offer(self, now: float, twist: np.ndarray, age: float) -> None:
         """Keep the sample if it is finite and its age believable. One that is not leaves the last good one to age."""
         if np.isfinite(twist).all() and -self._future_tolerance <= age <= self._timeout:
             self.twist, self._measured = twist, now - max(age, 0.0)
+        else:
+            self.rejected += 1
+
+    def age(self, now: float) -> float:
+        return now - self._measured
 
     def fresh(self, now: float) -> bool:
-        return now - self._measured <= self._timeout
+        return self.age(now) <= self._timeout
 
 
 class _Persistence:
@@ -147,6 +153,19 @@ class SafetyGate:
     def state(self) -> GateState:
         """The state after the last call."""
         return self._state
+
+    @property
+    def commands_rejected(self) -> int:
+        """Commands since the start that were not finite, too old on arrival, or from the future."""
+        return self._command.rejected
+
+    def command_age(self, now: float) -> float:
+        """Seconds since the newest valid command was stamped; NaN before the first."""
+        return self._command.age(now)
+
+    def odometry_age(self, now: float) -> float:
+        """Seconds since the newest valid odometry was stamped; NaN before the first."""
+        return self._odometry.age(now)
 
     def on_command(self, now: float, twist: np.ndarray, age: float = 0.0) -> None:
         """A command arrived, `age` seconds after its stamp."""

@@ -1,0 +1,97 @@
+"""ROS messages to the values of the pure modules, and back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose, Quaternion, Twist, TwistStamped
+from nav_msgs.msg import Odometry
+from transforms3d.euler import euler2quat, quat2euler
+
+from wam_controller.tracker import Reference
+from wam_models.se2 import Vector, constant_twist, relative
+from wam_msgs.msg import Trajectory
+
+_NANOSECONDS = 1_000_000_000
+
+
+def seconds(stamp: Time) -> float:
+    """A stamp or a duration in seconds."""
+    return float(stamp.sec) + stamp.nanosec * 1e-9
+
+
+def time_message(moment: float) -> Time:
+    """Seconds as a stamp, to the nanosecond that a float64 can tell (about 0.2 us today)."""
+    whole, nanoseconds = divmod(round(moment * _NANOSECONDS), _NANOSECONDS)
+    return Time(sec=whole, nanosec=nanoseconds)
+
+
+def planar_pose(pose: Pose) -> Vector:
+    """(x m, y m, yaw rad). A quaternion that is no rotation gives a yaw of NaN."""
+    q = pose.orientation
+    norm = math.sqrt(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z)
+    # A driver that never fills the orientation sends zeros; "facing forward" would be a lie.
+    yaw = quat2euler((q.w, q.x, q.y, q.z), "rzyx")[0] if abs(norm - 1.0) < 0.01 else math.nan
+    return pose.position.x, pose.position.y, float(yaw)
+
+
+def pose_message(pose: Vector) -> Pose:
+    """The inverse of planar_pose, on the ground."""
+    message = Pose()
+    message.position.x, message.position.y = pose[0], pose[1]
+    w, x, y, z = euler2quat(pose[2], 0.0, 0.0, "rzyx")
+    message.orientation = Quaternion(w=w, x=x, y=y, z=z)
+    return message
+
+
+def planar_twist(twist: Twist) -> Vector:
+    """(vx m/s, vy m/s, yaw rate rad/s)."""
+    return twist.linear.x, twist.linear.y, twist.angular.z
+
+
+def twist_message(twist: np.ndarray) -> Twist:
+    """The inverse of planar_twist; twist: (3,)."""
+    message = Twist()
+    message.linear.x, message.linear.y, message.angular.z = (float(value) for value in twist)
+    return message
+
+
+def command_message(twist: np.ndarray, moment: float) -> TwistStamped:
+    """A command in base_link; twist: (3,); moment: s, when it was decided."""
+    message = TwistStamped(twist=twist_message(twist))
+    message.header.stamp = time_message(moment)
+    message.header.frame_id = "base_link"
+    return message
+
+
+def motion(odometry: Odometry) -> tuple[float, Vector, Vector]:
+    """Stamp in s, pose of base_link in odom, twist in base_link."""
+    return seconds(odometry.header.stamp), planar_pose(odometry.pose.pose), planar_twist(odometry.twist.twist)
+
+
+def reference_from(message: Trajectory) -> Reference:
+    """The trajectory to track. Velocities that are absent (NaN) are taken from the poses; the first one, for which a
+    pose is missing, is then that of the second interval.
+
+    Raises ValueError when it is empty, not finite, or its times do not increase.
+    """
+    times = [seconds(point.time_from_start) for point in message.points]
+    poses = [planar_pose(point.pose) for point in message.points]
+    velocities = [planar_twist(point.velocity) for point in message.points]
+    if np.isnan(velocities).any():
+        if len(times) < 2:
+            raise ValueError("one point without a velocity is no trajectory")
+        spans = [later - earlier for earlier, later in zip(times, times[1:])]
+        if min(spans) <= 0.0:
+            raise ValueError("times must increase")
+        joined = [constant_twist(relative(a, b), span) for a, b, span in zip(poses, poses[1:], spans)]
+        velocities = [joined[0], *joined]
+    rows = (len(times), 3)
+    return Reference(
+        seconds(message.header.stamp),
+        np.array(times, dtype=float),
+        np.array(poses, dtype=float).reshape(rows),
+        np.array(velocities, dtype=float).reshape(rows),
+    )

@@ -1,0 +1,104 @@
+"""The parameters of the two nodes, and the pure objects they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wam_controller.control_loop import ControlLoop
+from wam_controller.follower import Follower, FollowerConfig
+from wam_controller.limits import AccelerationLimits, VelocityLimits
+from wam_controller.parameters import Parameter, Value
+from wam_controller.plan_freshness import FreshnessLimits
+from wam_controller.safety_gate import GateConfig, SafetyGate
+from wam_controller.tracker import TRACKERS, make_tracker
+
+_RATE = Parameter(
+    "rate", 50.0, "Hz, commands per second; slower than the bridge's watchdog allows stops the robot", 10, 200
+)
+_FUTURE = Parameter("future_tolerance", 0.05, "s that a stamp may lie ahead of this machine's clock", 0, 1)
+_ODOMETRY = Parameter("odometry_timeout", 0.2, "s, the oldest odometry that still lets the robot move", 0.05, 1)
+
+_VELOCITY = (
+    Parameter("vx_min", -0.3, "m/s, fastest backwards, 0 or less; the Go2 allows -2.5", -2.5, 0),
+    Parameter("vx_max", 1.2, "m/s, fastest forwards; the Go2 allows 3.8", 0, 3.8),
+    Parameter("vy_max", 0.4, "m/s, fastest sideways; the Go2 allows 1", 0, 1),
+    Parameter("yaw_rate_max", 1.2, "rad/s, fastest turn; the Go2 allows 4", 0, 4),
+)
+_ACCELERATION = (
+    Parameter("acceleration", 1.5, "m/s^2, change of vx and of vy", 0.1, 5),
+    Parameter("yaw_acceleration", 3.0, "rad/s^2, change of the yaw rate", 0.1, 20),
+)
+
+CONTROLLER = (
+    _RATE,
+    Parameter("tracker", "holonomic", "the law that follows the plan", choices=tuple(TRACKERS)),
+    Parameter(
+        "command_delay", 0.15, "s from a command to the robot's motion: the plan is sampled that far ahead", 0, 0.5
+    ),
+    Parameter("slow_age", 0.5, "s, a plan older than this is followed more slowly", 0.05, 2),
+    Parameter("stop_age", 1.0, "s, a plan this old is not followed; its own horizon may end it earlier", 0.1, 3),
+    _ODOMETRY,
+    _FUTURE,
+    *_VELOCITY,
+    *_ACCELERATION,
+)
+
+GATE = (
+    _RATE,
+    Parameter("command_timeout", 0.25, "s, the oldest command that still lets the robot move", 0.05, 1),
+    _ODOMETRY,
+    _FUTURE,
+    *_VELOCITY,
+    *_ACCELERATION,
+    Parameter("deceleration", 2.5, "m/s^2, the ramp to zero when something fails", 0.5, 10),
+    Parameter("yaw_deceleration", 6.0, "rad/s^2, the same for turning", 0.5, 40),
+    Parameter("over_limit_time", 0.5, "s that a limit may stay broken before the gate latches", 0.05, 5),
+    Parameter("robot_margin", 0.5, "m/s or rad/s above the limits that gait sway may show in odometry", 0, 2),
+    Parameter("engage_speed", 0.3, "m/s or rad/s: a robot that moves faster is not taken over", 0.01, 1),
+    Parameter("resume_window", 1.0, "s, after a longer outage a human must engage again", 0.1, 10),
+)
+
+
+def _velocity(settings: Mapping[str, Value]) -> VelocityLimits:
+    return VelocityLimits(**{parameter.name: float(settings[parameter.name]) for parameter in _VELOCITY})
+
+
+def make_follower(settings: Mapping[str, Value]) -> Follower:
+    """From the values of CONTROLLER. Raises ValueError with the rule when two of them contradict each other."""
+    tracker = str(settings["tracker"])
+    ahead = {"lead": float(settings["command_delay"])} if tracker == "holonomic" else {}
+    loop = ControlLoop(
+        make_tracker(tracker, **ahead),
+        FreshnessLimits(*(float(settings[name]) for name in ("slow_age", "stop_age", "future_tolerance"))),
+        _velocity(settings),
+        AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
+    )
+    return Follower(
+        loop,
+        FollowerConfig(
+            odometry_timeout=float(settings["odometry_timeout"]),
+            future_tolerance=float(settings["future_tolerance"]),
+            leftover_age=float(settings["stop_age"]),
+        ),
+    )
+
+
+def make_gate(settings: Mapping[str, Value]) -> SafetyGate:
+    """From the values of GATE. Raises ValueError with the rule."""
+    same = (
+        "command_timeout",
+        "odometry_timeout",
+        "future_tolerance",
+        "over_limit_time",
+        "robot_margin",
+        "engage_speed",
+        "resume_window",
+    )
+    return SafetyGate(
+        GateConfig(
+            velocity=_velocity(settings),
+            acceleration=AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
+            deceleration=AccelerationLimits(float(settings["deceleration"]), float(settings["yaw_deceleration"])),
+            **{name: float(settings[name]) for name in same},
+        )
+    )

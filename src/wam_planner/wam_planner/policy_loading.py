@@ -1,0 +1,47 @@
+"""A policy ready to plan: loaded, limited to its threads, and warmed up, so that the first real plan is not the slow one."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import numpy as np
+
+from wam_models.policy import Policy, PolicySpec, load_policy
+from wam_models.types import EgoState, Observation, Refusal, RefusalReason
+
+_WARM_UP_PLANS = 2
+
+
+def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int) -> Policy:
+    """steps: 0 for the checkpoint's own. Raises ValueError with the fix when the policy cannot be loaded or run here."""
+    if not model:
+        raise ValueError("no model: set the parameter model to a checkpoint directory, or to baseline:straight to try")
+    try:
+        policy = load_policy(model, device=device, steps=steps or None, seed=seed)
+    except ImportError as error:
+        raise ValueError(f"{error.name} is not installed here, and {model} needs it: see `wam doctor`") from error
+    # Loading imported torch if the policy needs it; a baseline does without.
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+    for _ in range(_WARM_UP_PLANS):
+        answer = policy.plan(_stand_in(policy.spec))
+        if isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY:
+            raise ValueError(f"{model} does not fit: {answer.message}")
+    policy.reset(seed)
+    # What is loaded stays until the end: the collector need not walk through it in the middle of a plan.
+    gc.collect()
+    gc.freeze()
+    return policy
+
+
+def _stand_in(spec: PolicySpec) -> Observation:
+    """A grey picture and a goal ahead, shaped as the policy wants it."""
+    return Observation(
+        frames=np.full((spec.context_frames, len(spec.cameras), *spec.image_size, 3), 128, dtype=np.uint8),
+        stamps=spec.context_dt * np.arange(1, spec.context_frames + 1),
+        cameras=spec.cameras,
+        ego=EgoState(0.0, 0.0, 0.0),
+        instruction="",
+        goal=(5.0, 0.0),
+    )
