@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "virtual_go2 = wam_sim.virtual_go2:main",
+            "virtual_go2 = wam_sim.virtual_go2.server:main",
         ],
     },
 )

@@ -1,0 +1,144 @@
+"""The node's end of the SDK process: starts it, speaks with it, starts it again when it ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wam_go2.protocol import Channel, Fault, Message, ProtocolError
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """sdk_python: interpreter that has the SDK; interface: network card; domain: of DDS, 0 on the robot; camera_rate,
+    resend_rate: Hz; command_timeout: s."""
+
+    interface: str
+    domain: int = 0
+    sdk_python: str = sys.executable
+    camera_rate: float = 10.0
+    command_timeout: float = 0.3
+    resend_rate: float = 50.0
+
+
+class SdkLink:
+    """One SDK process at a time. `on_news` is called from another thread whenever `poll` has something to give."""
+
+    _RESTART_PAUSE = 2.0  # s between the end of one process and the next
+    _FAREWELL = 8.0  # s a closed process has to stop the robot, which it tries for 5
+
+    def __init__(self, settings: LinkSettings, on_news: Callable[[], None]) -> None:
+        self._settings = settings
+        self._on_news = on_news
+        self._inbox: deque[Message] = deque()
+        self._channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._restart_at = 0.0
+        self._given_up = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running SDK process."""
+        return None if self._process is None else self._process.pid
+
+    def poll(self) -> list[Message]:
+        """What arrived since the last call, in order. A Fault is the last message of its process."""
+        messages = []
+        while self._inbox:
+            messages.append(self._inbox.popleft())
+        return messages
+
+    def send(self, message: Message) -> bool:
+        """Pass a message to the SDK process; False when there is none, or it does not read."""
+        return self._channel is not None and self._channel.send(message)
+
+    def step(self, now: float) -> None:
+        """Start the process when it is time to. Call it a few times a second with a steady clock."""
+        if self._process is not None and self._process.poll() is not None and not self._reader.is_alive():
+            self._channel.close()
+            self._channel = self._process = None
+            self._restart_at = now + self._RESTART_PAUSE
+        if self._process is None and now >= self._restart_at and not self._given_up:
+            self._start()
+
+    def close(self) -> None:
+        """End the process; it stops the robot first."""
+        if self._process is None:
+            return
+        self._channel.close(flush=0.2)
+        try:
+            self._process.wait(self._FAREWELL)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._channel = self._process = None
+
+    def _start(self) -> None:
+        near, far = socket.socketpair()
+        settings = self._settings
+        command = [
+            settings.sdk_python,
+            *("-m", "wam_go2.sdk_process"),
+            *("--fd", str(far.fileno())),
+            *("--interface", settings.interface),
+            *("--domain", str(settings.domain)),
+            *("--camera-rate", str(settings.camera_rate)),
+            *("--command-timeout", str(settings.command_timeout)),
+            *("--resend-rate", str(settings.resend_rate)),
+        ]
+        with far:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    pass_fds=[far.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    env=_environment(settings.sdk_python),
+                )
+            except OSError as error:
+                near.close()
+                self._given_up = True
+                self._put(Fault(f"sdk_python cannot be started: {error}", retry=False))
+                return
+        self._channel = Channel(near)
+        self._reader = threading.Thread(target=self._read, args=(self._channel, self._process), daemon=True)
+        self._reader.start()
+
+    def _read(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
+        fault = None
+        try:
+            while (message := channel.receive()) is not None:
+                if isinstance(message, Fault):
+                    fault = message
+                else:
+                    self._put(message)
+        except ProtocolError as error:
+            fault = Fault(f"the SDK process sent what is no message: {error}", retry=True)
+            process.terminate()
+        status = process.wait()
+        fault = fault or Fault(f"the SDK process ended with status {status}", retry=True)
+        self._given_up = not fault.retry
+        self._put(fault)
+
+    def _put(self, message: Message) -> None:
+        self._inbox.append(message)
+        self._on_news()
+
+
+def _environment(python: str) -> dict[str, str]:
+    """The SDK process needs this package and nothing else of ours; another interpreter must not see this one's
+    packages."""
+    environment = dict(os.environ)
+    if Path(python) != Path(sys.executable):
+        for name in ("PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"):
+            environment.pop(name, None)
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    return environment
