@@ -1,0 +1,66 @@
+"""A message says of every field what it means: unit, frame, and what absent looks like."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+import pytest
+from architecture.tree import ROOT
+
+MESSAGES = sorted((ROOT / "src" / "wam_msgs" / "msg").glob("*.msg"))
+LINE = re.compile(
+    r"^(?P<type>[\w/]+(?:\[\w*\])?)\s+(?P<name>\w+)(?P<constant>\s*=\s*\S+)?"
+    r"\s*(?:#\s*(?P<comment>.+))?$"
+)
+UNIT = re.compile(
+    r"^(?:s|m|rad|m/s|rad/s|m/s\^2|rad/s\^2|m and unit quaternion|"
+    r"no unit|unit|count|enum|ratio|bitmask|bit|index|stamp)\b"
+)
+FLOAT = re.compile(r"^(?:float(?:32|64)(?:\[\])?|geometry_msgs/(?:Twist|Accel))$")
+
+
+def fields() -> list[tuple[str, re.Match[str]]]:
+    found = []
+    for path in MESSAGES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.strip() and not line.startswith("#"):
+                match = LINE.match(line)
+                assert match, f"{path.name}:{number} is no field: {line}"
+                found.append((path.stem, match))
+    return found
+
+
+IDS = [f"{message}.{match['name']}" for message, match in fields()]
+
+
+@pytest.mark.parametrize(("message", "field"), fields(), ids=IDS)
+def test_every_field_says_what_it_means(message, field):
+    assert field["comment"], "no comment"
+    if not field["constant"]:
+        assert UNIT.match(field["comment"]), f"starts with no unit: {field['comment']}"
+
+
+@pytest.mark.parametrize(("message", "field"), fields(), ids=IDS)
+def test_every_float_says_what_nan_means(message, field):
+    if FLOAT.match(field["type"]):
+        assert "NaN" in field["comment"]
+
+
+@pytest.mark.parametrize("path", MESSAGES, ids=lambda path: path.stem)
+def test_every_message_opens_with_its_purpose(path):
+    assert path.read_text().startswith("# ")
+
+
+def test_cmake_builds_every_message():
+    listed = re.findall(r"msg/(\w+)\.msg", (ROOT / "src" / "wam_msgs" / "CMakeLists.txt").read_text())
+    assert listed == [path.stem for path in MESSAGES]
+
+
+@pytest.mark.parametrize("path", MESSAGES, ids=lambda path: path.stem)
+def test_the_built_messages_are_these(path):
+    """A workspace built before a message changed would fail in the middle of a run instead."""
+    built = getattr(import_module("wam_msgs.msg"), path.stem)
+    assert list(built.get_fields_and_field_types()) == [
+        field["name"] for message, field in fields() if message == path.stem and not field["constant"]
+    ]
