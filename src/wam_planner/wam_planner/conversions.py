@@ -48,8 +48,8 @@ class ImageError(ValueError):
 
 
 def image_from(message: Image | CompressedImage) -> np.ndarray:
-    """uint8 (H, W, 3) RGB. Raises ImageError when it cannot be decoded, and when a JPEG is cut off: a decoder would fill
-    the missing part with grey and say nothing."""
+    """uint8 (H, W, 3) RGB. Raises ImageError when it cannot be decoded, and when a JPEG is cut off: a decoder would
+    fill the missing part with grey and say nothing."""
     data = bytes(message.data)
     if not data:
         raise ImageError("the image is empty")

@@ -1,4 +1,4 @@
-"""A policy ready to plan: loaded, limited to its threads, and warmed up, so that the first real plan is not the slow one."""
+"""A policy ready to plan: loaded, limited to its threads, and warmed up, so that the first real plan is not slow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WARM_UP_PLANS = 2
 
 
 def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int) -> Policy:
-    """steps: 0 for the checkpoint's own. Raises ValueError with the fix when the policy cannot be loaded or run here."""
+    """steps: 0 for the checkpoint's own. Raises ValueError with the fix when the policy cannot be had here."""
     if not model:
         raise ValueError("no model: set the parameter model to a checkpoint directory, or to baseline:straight to try")
     try:
