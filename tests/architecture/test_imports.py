@@ -11,7 +11,7 @@ from architecture.tree import LAUNCH, PACKAGES, PYTHON_PACKAGES, ROOT, imported_
 
 FIRST_PARTY = {package.name for package in PACKAGES}
 MESSAGES = {"builtin_interfaces", "rcl_interfaces", "std_srvs"}  # and everything that ends in _msgs
-ROS = {"ament_index_python", "cv_bridge", "launch", "launch_ros", "rclpy", "rosidl_runtime_py", "tf2_ros"}
+ROS = {"cv_bridge", "launch", "launch_ros", "rclpy", "rosidl_runtime_py", "tf2_ros"}
 
 # What has one home, as the start of the paths that may import it. The vendor's SDK has a client and a simulated robot.
 HOMES = {
