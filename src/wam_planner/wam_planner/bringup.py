@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 
 from wam_planner.processes import Program
 
@@ -146,23 +145,30 @@ def command(row: Row) -> tuple[str, ...]:
 
 def executable(row: Row) -> Path:
     """Where a row's program is installed. Raises ValueError when it is not."""
-    try:
-        path = Path(get_package_prefix(row.package)) / "lib" / row.package / row.executable
-    except PackageNotFoundError:
-        raise ValueError(f"package {row.package} is not built: run `make setup` or `colcon build`") from None
+    path = prefix(row.package) / "lib" / row.package / row.executable
     if not path.is_file():
         raise ValueError(f"{row.package} has no executable {row.executable}: build it again")
     return path
 
 
+def prefix(package: str) -> Path:
+    """Where a package is installed, by the ament index. Raises ValueError when it is nowhere."""
+    for folder in map(Path, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
+        if (folder / "share/ament_index/resource_index/packages" / package).is_file():
+            return folder
+    raise ValueError(
+        f"package {package} is not built, or its workspace is not sourced: run `make setup`, or colcon build"
+    )
+
+
 def config_file(name: str) -> Path:
     """A file of config/, as installed."""
-    return Path(get_package_share_directory("wam_planner")) / "config" / name
+    return prefix("wam_planner") / "share/wam_planner/config" / name
 
 
 def find_model(name: str) -> str:
     """A bundled model by its name; anything else is what it says: a directory or a baseline."""
-    bundled = Path(get_package_share_directory("wam_models")) / "bundled" / name
+    bundled = prefix("wam_models") / "share/wam_models/bundled" / name
     return str(bundled) if name and bundled.is_dir() else name
 
 
