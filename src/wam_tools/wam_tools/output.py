@@ -16,11 +16,12 @@ console = Console()
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Prints one table; numbers as they are written by the caller, who knows their unit and digits."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
+    console.print(title, markup=False, highlight=False)
     console.print(table)
 
 

@@ -1,0 +1,47 @@
+"""`wam up`: starts the table of nodes of a robot as plain processes, for machines without `ros2 launch`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from wam_planner.bringup import TABLES, Go2Options, Row, option_rows, programs
+from wam_planner.processes import run_table
+
+app = typer.Typer(help="Start the nodes of a robot, real or simulated; Ctrl-C ends them all.", no_args_is_help=True)
+
+
+@app.callback()
+def up() -> None:
+    """Keeps `wam up` a group while it has a single robot."""
+
+
+def _starter(kind: type[Go2Options], table: Callable[[Go2Options], tuple[Row, ...]]) -> Callable[..., None]:
+    """A command whose flags are the options of the table, as the launch file's arguments are."""
+
+    def start(**chosen: bool | int | float | str) -> None:
+        try:
+            rows = programs(table(kind(**chosen)))
+        except ValueError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
+        raise typer.Exit(run_table(rows))
+
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_flag(default, text))
+        for name, default, text in option_rows(kind)
+    ]
+    start.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+    start.__annotations__ = {flag.name: flag.annotation for flag in flags}
+    return start
+
+
+def _flag(default: bool | int | float | str, text: str) -> Any:
+    return Annotated[type(default), typer.Option(help=text)]
+
+
+for _robot, (_kind, _table) in TABLES.items():
+    app.command(_robot, help=f"Start the nodes of {_robot}.")(_starter(_kind, _table))
