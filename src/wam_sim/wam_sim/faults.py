@@ -43,7 +43,7 @@ class Faults:
     def switch(self, line: str) -> None:
         """Raises ValueError with the words it knows for a line it does not."""
         parts = line.split()
-        if len(parts) == 2 and hasattr(self, parts[0]):
+        if len(parts) == 2 and parts[0] in vars(self):
             kind = type(getattr(self, parts[0]))
             if parts[1] in {fault.value for fault in kind}:
                 setattr(self, parts[0], kind(parts[1]))

@@ -16,6 +16,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -110,14 +112,13 @@ class VirtualGo2:
         self._velocity_frame = arguments.velocity_frame
         self._ended = threading.Event()
 
-    def run(self) -> None:
-        """Play until `end`; the summary is then in the truth file."""
-        with contextlib.redirect_stdout(sys.stderr):  # the SDK's servers talk
-            self._publisher.Init()
-            self._sport.Start()
-            self._video.Start()
+    def run(self, announce: Callable[[str], None]) -> None:
+        """Play until `end`; the summary is then in the truth file. announce: takes the line that says it is ready."""
+        self._publisher.Init()
+        self._sport.Start()
+        self._video.Start()
         threading.Thread(target=self._listen, name="faults", daemon=True).start()
-        print(json.dumps({"ready": self._truth.summary.world}), flush=True)
+        announce(json.dumps({"ready": self._truth.summary.world}))
         began = time.monotonic()
         try:
             while not self._ended.wait(max(began + self._simulation.time + STEP - time.monotonic(), 0.0)):
@@ -206,14 +207,15 @@ def main() -> int:
     channel.ChannelConfigHasInterface = re.sub(
         r"<Tracing>.*</Tracing>", "", channel.ChannelConfigHasInterface, flags=re.DOTALL
     )
-    with contextlib.redirect_stdout(sys.stderr):
+    announce = partial(print, file=sys.stdout, flush=True)
+    with contextlib.redirect_stdout(sys.stderr):  # the SDK prints as it goes
         if not channel.ChannelFactory().Init(arguments.domain, arguments.interface):
             print(f"DDS does not start on {arguments.interface!r}: is there such an interface, and is it up?")
             return 1
-    robot = VirtualGo2(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: robot.end())
-    robot.run()
+        robot = VirtualGo2(arguments)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: robot.end())
+        robot.run(announce)
     return 0
 
 
