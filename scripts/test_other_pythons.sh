@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs the tests of the pure modules and of wam_models on the Pythons of Humble (3.10) and newer Jazzy hosts (3.12).
+#
+# Small environments in .cache, made once. Torch comes along where pip is offered a CPU build of it; elsewhere the tests that
+# need it are left out, and the output says so. A Python that this machine has not is skipped with a line that says so.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+tests=(models/test src/wam_controller/test src/wam_go2/test src/wam_planner/test src/wam_sim/test)
+
+find_python() {
+    local candidate
+    for candidate in "python$1" "$HOME/.pyenv/versions/$1".*/bin/python; do
+        "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null && echo "$candidate" && return
+    done
+    return 1
+}
+
+status=0
+for version in 3.10 3.12; do
+    if ! python=$(find_python "$version"); then
+        echo "[python $version] not on this machine: skipped"
+        continue
+    fi
+    venv=$root/.cache/python$version
+    key=$("$python" -c 'import sys; print(sys.version)')$(sha256sum requirements/pure.txt requirements/robot.txt)
+    if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$key" ]; then
+        echo "[python $version] environment"
+        "$python" -m venv --clear "$venv"
+        "$venv/bin/pip" install -qq -r requirements/pure.txt
+        torch=$(sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements/robot.txt)
+        "$venv/bin/pip" install -qq "$torch+cpu" 2>/dev/null && "$venv/bin/pip" install -qq -r requirements/robot.txt ||
+            echo "[python $version] no CPU build of $torch on offer: the tests that need it are left out"
+        printf '%s\n' "$key" >"$venv/.stamp"
+    fi
+    echo "[python $version] tests"
+    selected=$("$venv/bin/python" scripts/pure_tests.py "${tests[@]}")
+    # shellcheck disable=SC2086 -- one word a file
+    PYTHONPATH=models:$(echo src/* | tr ' ' ':') "$venv/bin/python" -m pytest -q -p no:cacheprovider $selected || status=1
+done
+exit $status
