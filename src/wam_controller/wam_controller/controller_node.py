@@ -17,14 +17,14 @@ from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_controller.plan_freshness import Level
 from wam_controller.settings import CONTROLLER, make_follower
-from wam_msgs.msg import ControllerStatus, Trajectory
+from wam_msgs.msg import ControllerStatus, SafetyStatus, Trajectory
 
 _STATUS_PERIOD = 0.1  # s
 _WARN_PERIOD = 2.0  # s between two warnings of one kind
 
 
 class ControllerNode(ManagedNode):
-    """trajectory, odom -> cmd_vel_nav, controller/status."""
+    """trajectory, odom, safety/status -> cmd_vel_nav, controller/status."""
 
     parameters = CONTROLLER
 
@@ -42,6 +42,7 @@ class ControllerNode(ManagedNode):
         """See ManagedNode."""
         self._follower.reset()
         self._planners = 0
+        self._engaged = False
         self._output: ControlOutput | None = None
         self._reason = ""
         self._late_ticks = 0
@@ -49,6 +50,7 @@ class ControllerNode(ManagedNode):
         self._inputs = [
             self.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN),
             self.create_subscription(Odometry, "odom", self._on_odometry, qos.ODOMETRY),
+            self.create_subscription(SafetyStatus, "safety/status", self._on_safety, qos.LATCHED_STATUS),
         ]
         self._timers = [
             self.steady_timer(self._period, self._on_tick),
@@ -84,15 +86,19 @@ class ControllerNode(ManagedNode):
         if fault := self._follower.on_odometry(self.now, *motion(message), message.header.frame_id):
             self._warn(f"odometry dropped: {fault}")
 
+    def _on_safety(self, message: SafetyStatus) -> None:
+        self._engaged = message.state in (SafetyStatus.STATE_ACTIVE, SafetyStatus.STATE_STOPPING)
+
     def _on_tick(self) -> None:
         # 1. The loop's own rate is part of what keeps the robot safe, so a late tick is counted.
         self._late_ticks += self.steady_now - self._last_tick > 2.0 * self._period
         self._last_tick = self.steady_now
         # 2. Decide.
         now = self.now
-        self._output, self._reason = self._follower.step(now, self._planners)
-        # 3. Say it, zero included: silence is never a stop.
-        self._command.publish(command_message(self._output.twist, now))
+        self._output, self._reason = self._follower.step(now, self._planners, self._engaged)
+        # 3. Say it, zero included: silence is no way to stop, it makes the gate disengage.
+        if not self._follower.silent:
+            self._command.publish(command_message(self._output.twist, now))
 
     def _on_status(self) -> None:
         self._planners = self.count_publishers("trajectory")

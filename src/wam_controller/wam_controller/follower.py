@@ -13,29 +13,28 @@ from wam_controller.tracker import Reference
 from wam_models.se2 import Vector
 
 _NOTHING = np.full(3, math.nan)
+# Epochs are uint32 and wrap.
+_HALF = 2**31
 
 
 @dataclass(frozen=True)
 class FollowerConfig:
     """odometry_timeout: s, older odometry is not tracked by; future_tolerance: s that a stamp may lie ahead of the
-    clock; leftover_age: s, a plan of an older epoch is a leftover from before a reset while the plan that is followed
-    is younger than this, and a planner that was restarted after that. Raises ValueError when one is out of range."""
+    clock. Raises ValueError when one is out of range."""
 
     odometry_timeout: float = 0.2
     future_tolerance: float = 0.05
-    leftover_age: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("odometry_timeout", "leftover_age"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if not 0.0 < self.odometry_timeout < math.inf:
+            raise ValueError(f"odometry_timeout must be above 0 and finite, got {self.odometry_timeout}")
         if not 0.0 <= self.future_tolerance < math.inf:
             raise ValueError(f"future_tolerance must be 0 or more, got {self.future_tolerance}")
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A plan and what it came with. frame: of its poses; epoch: of the planner."""
+    """A plan and what it came with. epoch: of its planner, see wam_msgs/Trajectory; frame: of its poses."""
 
     reference: Reference
     epoch: int
@@ -44,7 +43,12 @@ class Placed:
 
 
 class Follower:
-    """Takes plans and odometry as they come and turns them into a command at every tick. Times: s of the node clock."""
+    """Takes plans and odometry as they come and turns them into a command at every tick. Times: s of the node clock.
+
+    silent: whether the command must not be sent. A plan of a planner that was not followed before (another one, or the
+    same restarted) would resume motion that no human asked for. Until the gate is seen disengaged nothing is sent, and
+    from that silence the gate disengages.
+    """
 
     def __init__(self, loop: ControlLoop, config: FollowerConfig) -> None:
         self._loop = loop
@@ -59,6 +63,7 @@ class Follower:
         self._pose, self._twist = _NOTHING, _NOTHING
         self._frame = ""
         self.plans_dropped = 0
+        self.silent = False
 
     @property
     def model_id(self) -> str:
@@ -70,9 +75,11 @@ class Follower:
         fault = self._fault(now, plan)
         if fault:
             self.plans_dropped += 1
-        else:
-            self._plan = plan
-        return fault
+            return fault
+        if self._plan is not None and _generations(self._plan, plan) not in (0, 1):
+            self.silent = True
+        self._plan = plan
+        return ""
 
     def on_odometry(self, now: float, stamp: float, pose: Vector, twist: Vector, frame: str) -> str:
         """pose: base_link in `frame`; twist: in base_link. Why it was not taken, or an empty text."""
@@ -83,8 +90,10 @@ class Follower:
         self._stamp, self._pose, self._twist, self._frame = stamp, np.array(pose), np.array(twist), frame
         return ""
 
-    def step(self, now: float, planners: int) -> tuple[ControlOutput, str]:
-        """The command at `now` and, unless it goes at full speed, why. planners: how many publish trajectories."""
+    def step(self, now: float, planners: int, engaged: bool) -> tuple[ControlOutput, str]:
+        """The command at `now` and, unless it goes at full speed, why. planners: how many publish trajectories;
+        engaged: what the gate says of itself."""
+        self.silent = self.silent and engaged
         reason = self._obstacle(now, planners)
         reference = None if reason or self._plan is None else self._plan.reference
         output = self._loop.step(now, reference, self._pose, self._twist)
@@ -93,6 +102,8 @@ class Follower:
         return output, reason
 
     def _obstacle(self, now: float, planners: int) -> str:
+        if self.silent:
+            return "the plans come from another planner than before: waiting for the gate to disengage"
         if planners > 1:
             return f"{planners} planners publish trajectories: stop all but one"
         if self._plan is None:
@@ -112,6 +123,11 @@ class Follower:
             return ""
         if stamp <= self._plan.reference.stamp:
             return "the plan is not newer than the one before"
-        if plan.epoch < self._plan.epoch and now - self._plan.reference.stamp < self._config.leftover_age:
+        if _generations(self._plan, plan) == -1:
             return "the plan is left over from before a reset"
         return ""
+
+
+def _generations(earlier: Placed, later: Placed) -> int:
+    """How many resets lie between two plans of one planner; far from 0 when they are of two planners."""
+    return (later.epoch - earlier.epoch + _HALF) % (2 * _HALF) - _HALF

@@ -38,7 +38,7 @@ class Reason(Enum):
     COMMAND_STALE = "no finite, fresh command"
     ODOMETRY_STALE = "no finite, fresh odometry"
     OUTAGE_TOO_LONG = "the outage outlasted the resume window: engage again"
-    UPSTREAM_CHANGED = "a planner or controller appeared while engaged: engage again"
+    UPSTREAM_CHANGED = "another source of commands appeared while engaged: engage again"
     ESTOP_REQUESTED = "e-stop: call clear, then engage"
     COMMAND_OVER_LIMIT = "commands stayed above the limits: call clear, then engage"
     ROBOT_OVER_LIMIT = "the robot stayed above the speed limits: call clear, then engage"
@@ -176,8 +176,8 @@ class SafetyGate:
         self._odometry.offer(now, twist, age)
 
     def on_publishers(self, publishers: frozenset[str]) -> None:
-        """Who publishes plans and commands now, by any stable identity. One that was not there at `engage`, a process
-        that was restarted or a second one, disengages: a restart never resumes motion."""
+        """Who publishes commands now, by any stable identity. One that was not there at `engage`, a controller that was
+        restarted or a second one, disengages: a restart never resumes motion."""
         self._publishers = publishers
         if self._state in (GateState.ACTIVE, GateState.STOPPING) and publishers - self._trusted:
             self._enter(GateState.DISENGAGED, Reason.UPSTREAM_CHANGED)

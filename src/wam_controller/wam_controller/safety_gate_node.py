@@ -19,8 +19,6 @@ from wam_controller.settings import GATE, make_gate
 from wam_msgs.msg import SafetyStatus
 
 _STATUS_PERIOD = 0.1  # s
-# Whoever publishes on these decides where the robot goes; one that appears while engaged disengages.
-_UPSTREAM = ("trajectory", "cmd_vel_nav")
 _LEVELS = {
     GateState.DISENGAGED: DiagnosticStatus.OK,
     GateState.ACTIVE: DiagnosticStatus.OK,
@@ -106,7 +104,7 @@ class SafetyGateNode(ManagedNode):
         return response
 
     def _look_upstream(self) -> None:
-        publishers = (info for topic in _UPSTREAM for info in self.get_publishers_info_by_topic(topic))
+        publishers = self.get_publishers_info_by_topic("cmd_vel_nav")
         self._gate.on_publishers(frozenset(bytes(info.endpoint_gid).hex() for info in publishers))
 
     def _on_tick(self) -> None:

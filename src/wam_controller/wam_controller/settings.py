@@ -78,7 +78,6 @@ def make_follower(settings: Mapping[str, Value]) -> Follower:
         FollowerConfig(
             odometry_timeout=float(settings["odometry_timeout"]),
             future_tolerance=float(settings["future_tolerance"]),
-            leftover_age=float(settings["stop_age"]),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -47,6 +48,8 @@ class PlannerNode(ManagedNode):
         super().__init__("planner", **options)
         # The worker's thread only leaves results here and rings; everything of ROS happens in the executor's thread.
         self._results: deque[Finished[PlanTask, Plan | Refusal]] = deque()
+        # By which a consumer tells this planner from any other, itself restarted included.
+        self._first_epoch = secrets.randbits(31)
         self._bell = self.create_guard_condition(self._on_results)
 
     def setup(self, settings: Mapping[str, Value]) -> None:
@@ -102,6 +105,10 @@ class PlannerNode(ManagedNode):
             self.destroy_publisher(publisher)
         del self._policy
 
+    @property
+    def _epoch(self) -> int:
+        return self._first_epoch + self._worker.epoch
+
     def _subscribe_to(self, camera: str) -> object:
         topic, kind = f"camera/{camera}/image", Image
         if self._settings["image_transport"] == "compressed":
@@ -143,7 +150,7 @@ class PlannerNode(ManagedNode):
         seed = int(self._settings["seed"])
         self._worker.reset(lambda: self._policy.reset(seed))
         self._core.forget()
-        response.success, response.message = True, f"epoch {self._worker.epoch}"
+        response.success, response.message = True, f"epoch {self._epoch}"
         return response
 
     def _deliver(self, finished: Finished[PlanTask, Plan | Refusal]) -> None:
@@ -165,9 +172,9 @@ class PlannerNode(ManagedNode):
             self._warn(f"no plan: {report.error or '; '.join(report.violations)}")
             return
         placed = (finished.task.pose, self._odometry_frame)
-        message = trajectory_message(plan.trajectory, *placed, plan.model_id, finished.epoch)
+        message = trajectory_message(plan.trajectory, *placed, plan.model_id, self._epoch)
         self._trajectory.publish(message)
-        self._candidates.publish(candidates_message(plan, *placed, finished.epoch))
+        self._candidates.publish(candidates_message(plan, *placed, self._epoch))
         self._path.publish(path_message(message))
 
     def _on_status(self) -> None:
@@ -191,7 +198,7 @@ class PlannerNode(ManagedNode):
             stages=stages,
             stage_latency=stage_latency,
             frames_dropped=self._worker.dropped,
-            epoch=self._worker.epoch,
+            epoch=self._epoch,
             model_id=self._policy.spec.model_id,
             **{name: core.counts[name] for name in _COUNTS},
         )

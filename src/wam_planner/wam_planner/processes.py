@@ -54,6 +54,11 @@ class Processes:
     ) -> None:
         self.stop()
 
+    @property
+    def running(self) -> frozenset[str]:
+        """Names of the programs that are up, as far as `watch` has seen."""
+        return frozenset(self._running)
+
     def pid(self, name: str) -> int:
         """Of the running process of that name. Raises KeyError while it is down."""
         return self._running[name].pid
