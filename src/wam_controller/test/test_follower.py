@@ -79,7 +79,7 @@ def test_what_keeps_it_from_following_is_named_and_stops_it(controller, circumst
     controller.plan()
     before, _ = controller.run(0.4)
     controller.plan()
-    output, reason = controller.run(0.4, **circumstance)
+    output, reason = controller.run(0.5, **circumstance)
     assert words in reason
     assert output.level is Level.STOP
     assert output.twist[0] < before.twist[0] - 0.1
