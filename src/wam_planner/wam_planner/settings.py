@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from wam_controller.parameters import Parameter, Value
@@ -56,11 +57,10 @@ def parse_goal(text: str) -> tuple[float, float] | None:
     """ "x,y" as two numbers, or None for an empty text. Raises ValueError with the rule."""
     if not text.strip():
         return None
-    parts = text.split(",")
     try:
-        forward, left = (float(part) for part in parts)
+        forward, left = (float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(
-            f'the goal is {text!r}: it must be two numbers in m, forward and left, like "8.0,-1.5"'
-        ) from None
+        forward = left = math.nan
+    if not (math.isfinite(forward) and math.isfinite(left)):
+        raise ValueError(f'the goal is {text!r}: it must be two numbers in m, forward and left, like "8.0,-1.5"')
     return forward, left

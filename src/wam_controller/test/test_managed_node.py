@@ -1,0 +1,160 @@
+"""Life cycle, parameters and health that every node has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+
+from wam_controller.managed_node import ManagedNode
+from wam_controller.parameters import Parameter, Value
+from wam_controller.qos import DIAGNOSTICS
+
+
+class Probe(ManagedNode):
+    """Writes down what is asked of it."""
+
+    parameters = (
+        Parameter("rate", 50.0, "Hz", 10, 200),
+        Parameter("kind", "plain", "which kind", choices=("plain", "fancy")),
+    )
+
+    def __init__(self, **overrides: Value) -> None:
+        values = [rclpy.Parameter(name, value=value) for name, value in overrides.items()]
+        super().__init__("probe", parameter_overrides=values)
+        self.events: list[str] = []
+        self.settings: Mapping[str, Value] = {}
+        self.fails_in = ""
+
+    def setup(self, settings: Mapping[str, Value]) -> None:
+        if settings["kind"] == "fancy" and settings["rate"] < 20.0:
+            raise ValueError("fancy needs a rate of 20 Hz or more")
+        self.settings = settings
+        self._event("setup")
+
+    def start(self) -> None:
+        self._event("start")
+
+    def halt(self) -> None:
+        self._event("halt")
+
+    def tear_down(self) -> None:
+        self._event("tear_down")
+
+    def _event(self, name: str) -> None:
+        self.events.append(name)
+        if self.fails_in == name:
+            raise RuntimeError("a bug")
+
+
+@pytest.fixture(autouse=True)
+def ros() -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+
+
+def health_of(node: ManagedNode) -> DiagnosticStatus:
+    """What /diagnostics says of a node."""
+    heard: list[DiagnosticStatus] = []
+    listener = Node("listener")
+    listener.create_subscription(DiagnosticArray, "/diagnostics", lambda it: heard.extend(it.status), DIAGNOSTICS)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(listener)
+    for _ in range(100):
+        if heard:
+            break
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+    listener.destroy_node()
+    return heard[-1]
+
+
+def test_it_configures_and_starts_itself_with_its_settings():
+    node = Probe(rate=80.0)
+    node.autostart()
+    assert node.events == ["setup", "start"]
+    assert node.settings == {"rate": 80.0, "kind": "plain"}
+    node.close()
+    assert node.events == ["setup", "start", "halt"]
+
+
+def test_without_autostart_it_waits_for_a_manager():
+    node = Probe(autostart=False)
+    node.autostart()
+    assert node.events == []
+    node.trigger_configure()
+    node.trigger_activate()
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.events == ["setup", "start", "halt", "tear_down"]
+    node.close()
+    assert node.events.count("halt") == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"rate": 5.0}, ("rate", "from 10 to 200")),
+        ({"rate": 80}, ("rate", "decimal point")),
+        ({"kind": "odd"}, ("kind", "one of plain, fancy")),
+        ({"kind": "fancy", "rate": 15.0}, ("fancy needs a rate",)),
+        ({"autostart": 3}, ("autostart", "true or false")),
+    ],
+)
+def test_a_bad_parameter_leaves_it_up_unconfigured_and_says_the_rule_in_diagnostics(overrides, words):
+    node = Probe(**overrides)
+    node.autostart()
+    assert "start" not in node.events
+    health = health_of(node)
+    assert health.level == DiagnosticStatus.ERROR
+    assert health.name == "/probe"
+    for word in words:
+        assert word in health.message
+    node.close()
+
+
+def test_parameters_can_be_set_only_while_it_is_not_configured():
+    node = Probe()
+    node.autostart()
+    (answer,) = node.set_parameters([rclpy.Parameter("rate", value=100.0)])
+    assert not answer.successful
+    assert "clean it up" in answer.reason
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    (answer,) = node.set_parameters([rclpy.Parameter("rate", value=100.0)])
+    assert answer.successful
+    node.trigger_configure()
+    assert node.settings["rate"] == 100.0
+    node.close()
+
+
+def test_a_value_out_of_range_cannot_be_set():
+    node = Probe()
+    node.autostart()
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    (answer,) = node.set_parameters([rclpy.Parameter("rate", value=1000.0)])
+    assert not answer.successful
+    node.close()
+
+
+def test_an_unexpected_error_in_a_transition_halts_it_and_is_reported():
+    node = Probe()
+    node.fails_in = "start"
+    assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+    assert node.trigger_activate() is TransitionCallbackReturn.ERROR
+    assert node.events == ["setup", "start", "halt"]
+    health = health_of(node)
+    assert health.level == DiagnosticStatus.ERROR
+    assert "a bug" in health.message
+    node.close()

@@ -1,0 +1,139 @@
+"""The table of nodes, its options, and that the launch file only translates it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wam_controller.settings import CONTROLLER, GATE
+from wam_planner.bringup import (
+    Go2Options,
+    Row,
+    command,
+    config_file,
+    executable,
+    find_model,
+    go2_table,
+    option_rows,
+    parse_options,
+    programs,
+)
+from wam_planner.settings import PLANNER
+
+ROOT = Path(__file__).parents[3]
+LAUNCH = ROOT / "launch" / "go2.launch.py"
+NODES = ["go2_bridge", "safety_gate", "controller", "planner"]
+
+try:
+    config_file("go2.yaml")
+except ValueError:
+    pytest.skip("the workspace is not built", allow_module_level=True)
+
+
+def row(name: str, **options: object) -> Row:
+    return next(each for each in go2_table(Go2Options(**options)) if each.name == name)
+
+
+def test_a_simulated_robot_adds_one_row_and_a_real_one_has_none():
+    assert [each.name for each in go2_table(Go2Options(sim=True))] == ["virtual_go2", *NODES]
+    assert [each.name for each in go2_table(Go2Options())] == NODES
+
+
+def test_only_a_simulated_robot_stands_up_by_itself():
+    assert row("go2_bridge", sim=True).parameters["stand_up_on_start"] is True
+    assert row("go2_bridge").parameters["stand_up_on_start"] is False
+
+
+def test_the_simulated_robot_is_on_loopback_and_a_real_ones_interface_is_never_guessed():
+    assert row("go2_bridge", sim=True).parameters["interface"] == "lo"
+    assert row("go2_bridge").parameters["interface"] == ""
+    assert row("go2_bridge", interface="eth0", domain=3).parameters["interface"] == "eth0"
+    assert row("virtual_go2", sim=True, world="unseen:4").arguments[:2] == ("--world", "unseen:4")
+
+
+def test_the_options_reach_the_planner():
+    parameters = row("planner", model="baseline:stop", goal="8,1", instruction="go").parameters
+    assert parameters == {"model": "baseline:stop", "goal": "8,1", "instruction": "go"}
+
+
+def test_a_bundled_model_is_found_by_its_name_and_anything_else_is_left_alone(tmp_path):
+    assert find_model("baseline:straight") == "baseline:straight"
+    assert find_model(str(tmp_path)) == str(tmp_path)
+    assert find_model("") == ""
+
+
+def test_every_row_is_installed_and_every_file_it_names_exists():
+    for each in go2_table(Go2Options(sim=True)):
+        assert executable(each).is_file()
+        for name in each.parameter_files:
+            assert config_file(name).is_file()
+
+
+def test_a_command_line_keeps_the_types_of_the_parameters():
+    words = command(
+        Row("wam_planner", "planner_node", "p", parameters={"a": True, "b": 2, "c": 0.5, "d": "it's 8,1", "e": ""})
+    )
+    assert [word for word in words if ":=" in word] == ["__node:=p", "a:=true", "b:=2", "c:=0.5", "d:='it''s 8,1'"]
+
+
+def test_a_program_that_is_no_node_gets_no_ros_arguments():
+    assert "--ros-args" not in command(row("virtual_go2", sim=True))
+
+
+def test_a_package_that_is_not_built_is_named_with_the_fix():
+    with pytest.raises(ValueError, match="make setup"):
+        command(Row("wam_nowhere", "node", "n"))
+    with pytest.raises(ValueError, match="no executable nothing"):
+        command(Row("wam_planner", "nothing", "n"))
+
+
+def test_remaps_reach_the_command_line():
+    words = command(Row("wam_planner", "planner_node", "p", remaps={"odom": "/robot/odom"}))
+    assert words[-2:] == ("-r", "odom:=/robot/odom")
+
+
+def test_only_the_robot_itself_takes_everything_down_with_it():
+    assert {each.name: each.respawn for each in programs(go2_table(Go2Options(sim=True)))} == {
+        "virtual_go2": False,
+        **dict.fromkeys(NODES, True),
+    }
+
+
+def test_options_are_read_from_texts_as_launch_gives_them():
+    options = parse_options(Go2Options, {"sim": "true", "domain": "7", "goal": "1,2"})
+    assert options == Go2Options(sim=True, domain=7, goal="1,2")
+    for texts in ({"sim": "yes"}, {"domain": "-1"}):
+        with pytest.raises(ValueError, match="must be"):
+            parse_options(Go2Options, texts)
+
+
+def test_every_option_is_described():
+    assert all(description for _, _, description in option_rows(Go2Options))
+
+
+def test_the_configuration_names_only_parameters_that_exist_with_values_they_may_have():
+    tables = {"/**/planner": PLANNER, "/**/controller": CONTROLLER, "/**/safety_gate": GATE}
+    sections = yaml.safe_load(config_file("go2.yaml").read_text())
+    for section, table in tables.items():
+        known = {parameter.name: parameter for parameter in table}
+        for name, value in sections[section]["ros__parameters"].items():
+            assert known[name].violation(value) == ""
+
+
+def test_the_gate_never_limits_what_the_controller_may_command():
+    sections = yaml.safe_load(config_file("go2.yaml").read_text())
+    gate = sections["/**/safety_gate"]["ros__parameters"]
+    controller = sections["/**/controller"]["ros__parameters"]
+    for name in ("vx_max", "vy_max", "yaw_rate_max"):
+        assert gate[name] > controller[name]
+
+
+def test_the_launch_file_names_no_node_of_its_own():
+    """Every text in it is a docstring, a keyword of launch, or an example; what starts comes from the table."""
+    tree = ast.parse(LAUNCH.read_text())
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names = {word for each in go2_table(Go2Options(sim=True)) for word in (each.package, each.executable, each.name)}
+    assert not texts & (names | {name for name, _, _ in option_rows(Go2Options)})
