@@ -29,8 +29,8 @@ def step_body(state: BodyState, command: np.ndarray, dt: float) -> BodyState:
     x, y, yaw = state.pose
     middle = yaw + 0.5 * twist[2] * dt
     c, s = np.cos(middle), np.sin(middle)
-    pose = np.array([x + (c * twist[0] - s * twist[1]) * dt, y + (s * twist[0] + c * twist[1]) * dt, yaw + twist[2] * dt])
-    pose[2] = (pose[2] + np.pi) % (2 * np.pi) - np.pi
+    turned = (yaw + twist[2] * dt + np.pi) % (2 * np.pi) - np.pi
+    pose = np.array([x + (c * twist[0] - s * twist[1]) * dt, y + (s * twist[0] + c * twist[1]) * dt, turned])
     return BodyState(pose, twist)
 
 

@@ -26,7 +26,7 @@ class CameraEffects:
         return float(roll), float(pitch), float(lift)
 
     def expose(self, image: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) as a cheap sensor with auto-exposure gives it: slow gain, drift, noise that grows with gain."""
+        """uint8 (H, W, 3) as a cheap sensor gives it: slow auto-exposure, drift, noise that grows with the gain."""
         mean = float(image[::8, ::8].mean()) / 255.0
         wanted = float(np.clip(TARGET_BRIGHTNESS / max(mean, 1e-3), 0.5, MAX_GAIN))
         self._gain = wanted if self._gain is None else 0.7 * self._gain + 0.3 * wanted

@@ -18,8 +18,8 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """One primitive in the object's frame. shape: box, cylinder, capsule, ellipsoid or sphere; size as MuJoCo takes it
-    (half extents; radius and half height); position (x, y, z) m; rpy: roll, pitch, yaw in rad; material: texture name."""
+    """One primitive in the object's frame. shape: box, cylinder, capsule, ellipsoid or sphere; size as MuJoCo takes
+    it (half extents; radius and half height); position (x, y, z) m; rpy: roll, pitch, yaw rad; material: a texture."""
 
     shape: str
     size: tuple[float, ...]
@@ -167,14 +167,16 @@ def low_wall(rng: np.random.Generator) -> tuple[Part, ...]:
 
 
 def trolley(rng: np.random.Generator) -> tuple[Part, ...]:
-    colour = _vivid(rng)
+    colour, side = _vivid(rng), (np.pi / 2, 0.0, 0.0)
+    corners = [(sx * 0.3, sy * 0.2, 0.08) for sx in (-1, 1) for sy in (-1, 1)]
+    wheels = tuple(Part("cylinder", (0.08, 0.03), corner, (0.1, 0.1, 0.1), rpy=side) for corner in corners)
     return (
         Part("box", (0.4, 0.25, 0.03), (0, 0, 0.18), _grey(rng, 0.2, 0.5)),
         Part("box", (0.34, 0.22, 0.2), (0, 0, 0.42), colour),
         Part("cylinder", (0.02, 0.25), (-0.38, 0, 0.9), _grey(rng), rpy=(np.pi / 2, 0, 0)),
         Part("cylinder", (0.02, 0.36), (-0.38, 0.22, 0.55), _grey(rng)),
         Part("cylinder", (0.02, 0.36), (-0.38, -0.22, 0.55), _grey(rng)),
-        *(Part("cylinder", (0.08, 0.03), (sx * 0.3, sy * 0.2, 0.08), (0.1, 0.1, 0.1), rpy=(np.pi / 2, 0, 0)) for sx in (-1, 1) for sy in (-1, 1)),
+        *wheels,
     )
 
 
@@ -200,7 +202,8 @@ def rock(rng: np.random.Generator) -> tuple[Part, ...]:
         size = tuple(rng.uniform(0.18, 0.42, 2)) + (rng.uniform(0.15, 0.4),)
         x, y = rng.uniform(-0.2, 0.2, 2)
         tilt = tuple(rng.uniform(-0.09, 0.09, 2))
-        parts.append(Part("ellipsoid", size, (x, y, size[2] * 0.6), _grey(rng, 0.25, 0.55), rpy=(*tilt, rng.uniform(0, 3))))
+        colour, yaw = _grey(rng, 0.25, 0.55), rng.uniform(0, 3)
+        parts.append(Part("ellipsoid", size, (x, y, size[2] * 0.6), colour, rpy=(*tilt, yaw)))
     return tuple(parts)
 
 

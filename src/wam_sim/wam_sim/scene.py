@@ -28,7 +28,7 @@ def vertical_fov(camera_size: tuple[int, int]) -> float:
 
 
 class Scene:
-    """Renders one world. camera_size: (height, width) px. Use it from one thread: a GL context belongs to its thread."""
+    """Renders one world. camera_size: (height, width) px. A GL context belongs to its thread: render from one only."""
 
     def __init__(self, world: YardWorld, camera_size: tuple[int, int]) -> None:
         self.size = camera_size
@@ -53,7 +53,7 @@ class Scene:
         walkers: list[tuple[float, float, float]],
         sway: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> np.ndarray:
-        """uint8 (H, W, 3) RGB from the front camera at a body pose (3,); walkers: poses; sway: roll, pitch rad, height m."""
+        """uint8 (H, W, 3) RGB of the front camera at a body pose (3,); walkers: poses; sway: roll, pitch, lift."""
         roll, pitch, lift = sway
         x, y, yaw = pose
         position = (x, y, BASE_HEIGHT + lift)
@@ -117,7 +117,12 @@ class Scene:
         )
         for x, y in look.lamps:
             root.add_light(
-                pos=(x, y, 3.0), dir=(0, 0, -1), diffuse=(0.45, 0.4, 0.3), attenuation=(1.0, 0.15, 0.1), cutoff=70, castshadow=False
+                pos=(x, y, 3.0),
+                dir=(0, 0, -1),
+                diffuse=(0.45, 0.4, 0.3),
+                attenuation=(1.0, 0.15, 0.1),
+                cutoff=70,
+                castshadow=False,
             )
         root.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(60, 60, 1), material="floor")
         walker = 0
@@ -137,7 +142,12 @@ class Scene:
         robot.add_camera(name="front", pos=CAMERA_POSITION, quat=quat, fovy=np.rad2deg(vertical_fov(camera_size)))
         if look.night:
             robot.add_light(
-                pos=CAMERA_POSITION, dir=(1, 0, -0.1), diffuse=(0.5,) * 3, attenuation=(1.0, 0.1, 0.05), cutoff=45, castshadow=False
+                pos=CAMERA_POSITION,
+                dir=(1, 0, -0.1),
+                diffuse=(0.5,) * 3,
+                attenuation=(1.0, 0.1, 0.05),
+                cutoff=45,
+                castshadow=False,
             )
         return spec
 

@@ -1,0 +1,65 @@
+"""A bag as a robot would record it: a robot that walks an arc past coloured noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+
+
+def write_bag(
+    path: Path, *, frames: int = 24, period: float = 0.25, speed: float = 0.8, yaw_rate: float = 0.3, seed: int = 0
+) -> None:
+    """Images and odometry every `period` s, one instruction, one goal 6 m ahead."""
+    t = TYPES.types
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = {
+            "/camera/front/image/compressed": "sensor_msgs/msg/CompressedImage",
+            "/odom": "nav_msgs/msg/Odometry",
+            "/instruction": "std_msgs/msg/String",
+            "/goal": "geometry_msgs/msg/PoseStamped",
+        }
+        connections = {name: writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics.items()}
+
+        def write(topic: str, nanoseconds: int, message: object) -> None:
+            writer.write(connections[topic], nanoseconds, TYPES.serialize_cdr(message, topics[topic]))
+
+        def pose(x: float, y: float, yaw: float) -> object:
+            half = yaw / 2
+            return t["geometry_msgs/msg/Pose"](
+                t["geometry_msgs/msg/Point"](x, y, 0.0),
+                t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(half)), float(np.cos(half))),
+            )
+
+        for i in range(frames):
+            nanoseconds = int(i * period * 1e9)
+            stamp = t["builtin_interfaces/msg/Time"](nanoseconds // 10**9, nanoseconds % 10**9)
+            yaw = yaw_rate * i * period
+            x, y = speed / yaw_rate * np.sin(yaw), speed / yaw_rate * (1 - np.cos(yaw))
+            jpeg = cv2.imencode(".jpg", np.roll(picture, 2 * i, axis=1))[1].ravel()
+            header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
+            write(
+                "/camera/front/image/compressed",
+                nanoseconds,
+                t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg),
+            )
+            vector = t["geometry_msgs/msg/Vector3"]
+            twist = t["geometry_msgs/msg/Twist"](vector(speed, 0.0, 0.0), vector(0.0, 0.0, yaw_rate))
+            odometry = t["nav_msgs/msg/Odometry"](
+                t["std_msgs/msg/Header"](stamp, "odom"),
+                "base_link",
+                t["geometry_msgs/msg/PoseWithCovariance"](pose(float(x), float(y), yaw), np.zeros(36)),
+                t["geometry_msgs/msg/TwistWithCovariance"](twist, np.zeros(36)),
+            )
+            write("/odom", nanoseconds, odometry)
+            if i == 0:
+                write("/instruction", nanoseconds, t["std_msgs/msg/String"]("walk to the goal"))
+                goal = t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), pose(6.0, 0.0, 0.0))
+                write("/goal", nanoseconds, goal)

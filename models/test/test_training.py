@@ -1,0 +1,156 @@
+"""Two steps of training, a stop, a resume: and the checkpoint that comes out plans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from bags import write_bag
+from nano import nano_config
+from safetensors.torch import load_file
+
+from wam_models.data.bags import BagError, read_run
+from wam_models.data.windows import make_windows
+from wam_models.policy import load_policy
+from wam_models.training.augment import mirror_actions, mirror_state
+from wam_models.training.recipe import Recipe, RecipeError, read_recipe
+from wam_models.training.train import train_round
+from wam_models.types import EgoState, Observation, Plan
+
+
+def recipe_in(folder: Path, steps: int = 2) -> Recipe:
+    for number in range(3):
+        bag = folder / "bags" / f"run{number}"
+        if not bag.exists():
+            bag.parent.mkdir(exist_ok=True)
+            write_bag(bag, seed=number)
+    values = {
+        "name": "nano",
+        "version": "0.1",
+        "seed": 3,
+        "output": str(folder / "train"),
+        "cache": str(folder / "cache"),
+        "bundle": None,
+        "use_acceleration": False,
+        "network": nano_config().to_dict(),
+        "data": {"runs": {"folder": str(folder / "bags")}},
+        "autoencoder": {"steps": 2, "frames": 2, "clips": 1, "clip_every": 2, "learning_rate": 1e-3},
+        "rounds": [
+            {"data": ["runs"], "steps": steps, "batch": 3, "repeats": 2, "video_batch": 2, "learning_rate": 1e-3},
+        ],
+        "action_times": {"sampler": "power", "exponent": 1.5},
+        "video_times": {"sampler": "uniform", "shift": 5.0},
+        "video_weight": 0.2,
+        "ema": 0.5,
+        "weight_decay": 0.01,
+        "variants": 2,
+        "future_every": 2,
+        "held_out": 0.34,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
+    return read_recipe(path)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_training_resumes_where_it_stopped_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wam_models.training.train.SAVE_EVERY", 1)
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    for folder in (whole, halved):
+        folder.mkdir()
+    directory = train_round(recipe_in(whole, steps=4), 0, lambda *_: None)
+
+    def stop_after_two(stage: str, done: int, of: int, figures: dict[str, float]) -> None:
+        if stage == "round 0" and done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_round(recipe_in(halved, steps=4), 0, stop_after_two)
+    assert (halved / "train" / "round0_state.pt").exists()
+    stages: list[tuple[str, int]] = []
+    resumed = train_round(recipe_in(halved, steps=4), 0, lambda stage, done, *_: stages.append((stage, done)))
+    assert [done for stage, done in stages if stage == "round 0"] == [3, 4]
+    assert not any(stage == "autoencoder" for stage, _ in stages)
+
+    expected, found = load_file(directory / "model.safetensors"), load_file(resumed / "model.safetensors")
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.allclose(tensor.float(), found[name].float(), atol=1e-3), name
+
+
+def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
+    directory = train_round(recipe_in(tmp_path), 0, lambda *_: None)
+    policy = load_policy(directory)
+    frames = np.random.default_rng(0).integers(0, 255, (2, 1, 64, 96, 3), dtype=np.uint8)
+    observation = Observation(frames, np.array([0.0, 0.5]), ("front",), EgoState(0.5, 0, 0), "walk to the goal", (3, 1))
+    plan = policy.plan(observation)
+    assert isinstance(plan, Plan) and plan.trajectory.poses.shape == (5, 3)
+    card = (directory / "README.md").read_text()
+    assert "| runs | 3 | 48 |" in card and "Seed 3" in card
+
+
+def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", frames=24, speed=0.8, yaw_rate=0.3)
+    config = nano_config()
+    windows = make_windows(read_run(tmp_path / "bag"), config, use_acceleration=False)
+    times = config.action.dt * np.arange(1, config.action.points + 1)
+    arc = np.stack([0.8 / 0.3 * np.sin(0.3 * times), 0.8 / 0.3 * (1 - np.cos(0.3 * times)), 0.3 * times], axis=-1)
+    assert len(windows.actions) == 24 - 8  # the last two seconds have no future to learn from
+    assert np.abs(windows.actions - arc).max() < 0.01  # linear between odometry messages
+    assert windows.imitated.all()
+    assert windows.context[0].tolist() == [0, 0] and windows.context[5].tolist() == [3, 5]
+    assert windows.future[0].tolist() == [2, 4, 6, 8]
+    assert windows.states[0, :3] == pytest.approx([0.8, 0.0, 0.3])
+    assert windows.states[0, 5:] == pytest.approx([1.0, 1.0, 0.0])
+
+
+def test_mirroring_twice_is_nothing_and_once_swaps_left_and_right() -> None:
+    actions, states = torch.randn(4, 5, 3), torch.randn(4, 8)
+    assert torch.equal(mirror_actions(mirror_actions(actions)), actions)
+    assert torch.equal(mirror_state(mirror_state(states)), states)
+    assert torch.equal(mirror_actions(actions)[..., 0], actions[..., 0])
+    assert torch.equal(mirror_actions(actions)[..., 1:], -actions[..., 1:])
+    assert torch.equal(mirror_state(states)[:, [1, 2, 4, 7]], -states[:, [1, 2, 4, 7]])
+
+
+def test_a_folder_without_bags_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    recipe = replace(recipe, data={"runs": replace(recipe.data["runs"], folder=empty)})
+    with pytest.raises(BagError, match="no bag"):
+        train_round(recipe, 0, lambda *_: None)
+
+
+def test_a_truncated_bag_is_left_out_and_named(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    broken = tmp_path / "bags" / "run1" / "run1.mcap"
+    broken.write_bytes(broken.read_bytes()[:200])
+    directory = train_round(recipe, 0, lambda *_: None)
+    assert "| runs | 2 | 32 |" in (directory / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 1}, "stepz"),
+        ({"network": {}}, "action"),
+        ({"rounds": [{"data": ["nowhere"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}]}, "nowhere"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_the_entry_named(tmp_path: Path, change: dict, message: str) -> None:
+    recipe_in(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(path)

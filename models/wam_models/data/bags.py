@@ -1,0 +1,108 @@
+"""Recorded runs read from rosbag2 folders (MCAP or sqlite3), without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
+GOAL, LABELS = "/goal", "/expert/trajectory"
+
+
+class BagError(ValueError):
+    """A bag that cannot be used; the text says which, why, and what would mend it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded run on the camera's clock. jpegs: N encoded frames; stamps: (N,) s; poses: (N, 3) in odom and
+    twists: (N, 3) in base_link, interpolated at the stamps; labels: (N, H, 3) in base_link at label_times (H,) s after
+    the frame, or None when the bag holds no teacher; goal: (x, y) m in odom or None."""
+
+    name: str
+    jpegs: list[bytes]
+    stamps: np.ndarray
+    poses: np.ndarray
+    twists: np.ndarray
+    instruction: str
+    goal: tuple[float, float] | None
+    labels: np.ndarray | None
+    label_times: np.ndarray | None
+
+    def frame(self, index: int) -> np.ndarray:
+        """uint8 (H, W, 3) RGB. Raises BagError when the JPEG is corrupt."""
+        image = cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise BagError(f"{self.name}: frame {index} is not a JPEG; cut the bag before it or record it again")
+        return image[..., ::-1]
+
+
+def relative_poses(poses: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Poses (..., 3) given in the frame of `origin` (..., 3): x, y m and yaw wrapped to [-pi, pi)."""
+    delta = poses - origin
+    c, s = np.cos(origin[..., 2]), np.sin(origin[..., 2])
+    x, y = c * delta[..., 0] + s * delta[..., 1], -s * delta[..., 0] + c * delta[..., 1]
+    return np.stack([x, y, (delta[..., 2] + np.pi) % (2 * np.pi) - np.pi], axis=-1)
+
+
+def read_run(path: Path) -> Run:
+    """The run in the rosbag2 folder `path`. Raises BagError when there is no usable camera or odometry in it."""
+    images: list[tuple[float, bytes]] = []
+    odometry: list[np.ndarray] = []
+    labels: list[tuple[float, np.ndarray, np.ndarray]] = []
+    instruction, goal = "", None
+    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS}
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            connections = [c for c in reader.connections if c.topic in wanted]
+            for connection, _, raw in reader.messages(connections):
+                message = reader.deserialize(raw, connection.msgtype)
+                if connection.topic == IMAGE:
+                    images.append((_seconds(message.header.stamp), message.data.tobytes()))
+                elif connection.topic == ODOMETRY:
+                    twist = message.twist.twist
+                    motion = (twist.linear.x, twist.linear.y, twist.angular.z)
+                    odometry.append(np.array([_seconds(message.header.stamp), *_pose(message.pose.pose), *motion]))
+                elif connection.topic == LABELS:
+                    times = np.array([_seconds(point.time_from_start) for point in message.points])
+                    poses = np.array([_pose(point.pose) for point in message.points])
+                    labels.append((_seconds(message.header.stamp), times, poses))
+                elif connection.topic == INSTRUCTION:
+                    instruction = message.data
+                else:
+                    goal = (message.pose.position.x, message.pose.position.y)
+    except (AnyReaderError, OSError, KeyError) as error:
+        raise BagError(f"{path} cannot be read ({error}); is it a complete rosbag2 folder?") from error
+    if not images or len(odometry) < 2:
+        raise BagError(f"{path} has {len(images)} images and {len(odometry)} odometry messages; it needs both")
+    stamps = np.array([stamp for stamp, _ in images])
+    track = np.array(sorted(odometry, key=lambda row: row[0]))
+    track[:, 3] = np.unwrap(track[:, 3])
+    at = np.stack([np.interp(stamps, track[:, 0], track[:, i]) for i in range(1, 7)], axis=1)
+    local, times = _labels_at(stamps, at[:, :3], labels)
+    return Run(path.name, [j for _, j in images], stamps, at[:, :3], at[:, 3:], instruction, goal, local, times)
+
+
+def _labels_at(
+    stamps: np.ndarray, poses: np.ndarray, labels: list[tuple[float, np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    by_stamp = {round(stamp, 6): points for stamp, _, points in labels}
+    if not labels or any(round(stamp, 6) not in by_stamp for stamp in stamps.tolist()):
+        return None, None
+    points = np.stack([by_stamp[round(stamp, 6)] for stamp in stamps.tolist()])
+    return relative_poses(points, poses[:, None]), labels[0][1]
+
+
+def _seconds(stamp: object) -> float:
+    return stamp.sec + 1e-9 * stamp.nanosec  # type: ignore[attr-defined]
+
+
+def _pose(pose: object) -> tuple[float, float, float]:
+    q = pose.orientation  # type: ignore[attr-defined]
+    yaw = float(np.arctan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z)))
+    return pose.position.x, pose.position.y, yaw  # type: ignore[attr-defined]

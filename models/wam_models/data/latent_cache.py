@@ -1,0 +1,138 @@
+"""Latents computed once: an epoch of training reads numbers instead of encoding every frame again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wam_models.data.store import WindowStore
+from wam_models.training.augment import jitter_light, mirror
+from wam_models.wan.vae import VideoAutoencoder, to_unit
+
+
+@dataclass(frozen=True)
+class LatentCache:
+    """Float16 latents of a store in `variants` versions: each run in one light of its own a version, every odd version
+    mirrored. frames: (variants, M, C, h, w), each frame encoded alone; futures: (S, C, F, h, w) of the windows
+    future_window (S,) in the version future_variant (S,)."""
+
+    frames: np.ndarray
+    futures: np.ndarray
+    future_window: np.ndarray
+    future_variant: np.ndarray
+
+
+def open_latents(
+    autoencoder: VideoAutoencoder,
+    store: WindowStore,
+    *,
+    variants: int,
+    future_every: int,
+    seed: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> LatentCache:
+    """The latents beside the store on disk, made now if this autoencoder has not been here before.
+
+    future_every: of the windows whose recorded future shows the label, every n-th is encoded as video target.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(autoencoder.state_dict().items()):
+        digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
+    digest.update(repr((variants, future_every, seed)).encode())
+    folder = store.folder / f"latents-{digest.hexdigest()[:12]}"
+    targets = np.flatnonzero(store.windows.imitated)[::future_every]
+    target_variant = np.arange(len(targets)) % variants
+    if not (folder / "complete").exists():
+        folder.mkdir(exist_ok=True)
+        _build(autoencoder, store, folder, variants, targets, target_variant, seed, progress)
+        (folder / "complete").touch()
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    futures = np.load(folder / "futures.npy", mmap_mode="r")
+    return LatentCache(frames, futures, targets, target_variant)
+
+
+@torch.no_grad()
+def _build(
+    autoencoder: VideoAutoencoder,
+    store: WindowStore,
+    folder: Path,
+    variants: int,
+    targets: np.ndarray,
+    target_variant: np.ndarray,
+    seed: int,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+) -> None:
+    autoencoder.eval()
+    shape = autoencoder.encode(to_unit(torch.from_numpy(store.frames[:1].copy()))[:, :, None]).shape
+    frames = np.lib.format.open_memmap(
+        folder / "frames.npy", "w+", np.float16, (variants, len(store.frames), shape[1], *shape[3:])
+    )
+    futures: list[np.ndarray | None] = [None] * len(targets)
+    target_run = store.frame_run[store.windows.context[targets, -1]]
+    for run in progress(np.unique(store.frame_run).tolist()):
+        numbers = np.flatnonzero(store.frame_run == run)
+        images = to_unit(torch.from_numpy(np.array(store.frames[numbers[0] : numbers[-1] + 1]))).transpose(0, 1)
+        for variant in range(variants):
+            # One batch entry is one light: the whole run is seen in it, as a camera would.
+            lit = jitter_light(images[None], torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31))[0]
+            if variant % 2:
+                lit = mirror(lit)
+            frames[variant, numbers] = _encode(autoencoder, lit.transpose(0, 1)[:, :, None])[:, :, 0]
+            for index in np.flatnonzero((target_run == run) & (target_variant == variant)):
+                window = targets[index]
+                clip = np.append(store.windows.context[window, -1], store.windows.future[window]) - numbers[0]
+                futures[index] = _encode(autoencoder, lit[None][:, :, clip])[0, :, 1:]
+    stacked = np.stack([f for f in futures if f is not None]) if len(targets) else np.zeros((0, *shape[1:]), np.float16)
+    np.save(folder / "futures.npy", stacked)
+
+
+def _encode(autoencoder: VideoAutoencoder, frames: Tensor) -> np.ndarray:
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        return autoencoder.encode(frames).to(torch.float16).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Several stores and their latents as one. Arrays as in WindowStore and LatentCache, numbered through."""
+
+    frames: np.ndarray
+    futures: np.ndarray
+    future_window: np.ndarray
+    future_variant: np.ndarray
+    context: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+    instruction: np.ndarray
+    instructions: list[str]
+    held_out: np.ndarray
+
+    @classmethod
+    def join(cls, parts: list[tuple[WindowStore, LatentCache]], held_out_share: float) -> TrainingSet:
+        """held_out: (N,) the windows of the last runs of each store, for validation: a share of its runs."""
+        instructions: list[str] = sorted({text for store, _ in parts for text in store.instructions})
+        offsets = np.cumsum([0] + [len(store.frames) for store, _ in parts])
+        windows = np.cumsum([0] + [len(store) for store, _ in parts])
+        held_out = []
+        for store, _ in parts:
+            runs = np.unique(store.frame_run)
+            first = runs[int(len(runs) * (1 - held_out_share)) :]
+            held_out.append(np.isin(store.frame_run[store.windows.context[:, -1]], first))
+        names = [np.array([instructions.index(text) for text in store.instructions]) for store, _ in parts]
+        return cls(
+            frames=np.concatenate([latents.frames for _, latents in parts], axis=1),
+            futures=np.concatenate([latents.futures for _, latents in parts]),
+            future_window=np.concatenate([lat.future_window + w for (_, lat), w in zip(parts, windows)]),
+            future_variant=np.concatenate([latents.future_variant for _, latents in parts]),
+            context=np.concatenate([store.windows.context + o for (store, _), o in zip(parts, offsets)]),
+            states=np.concatenate([store.windows.states for store, _ in parts]),
+            actions=np.concatenate([store.windows.actions for store, _ in parts]),
+            instruction=np.concatenate([name[store.instruction] for (store, _), name in zip(parts, names)]),
+            instructions=instructions,
+            held_out=np.concatenate(held_out),
+        )

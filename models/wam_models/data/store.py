@@ -1,0 +1,114 @@
+"""All windows of many bags in one place on disk, frames decoded and resized once. Made from bags, never edited."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wam_models.data.bags import BagError, read_run
+from wam_models.data.windows import Windows, make_windows
+from wam_models.metis.config import MetisConfig
+from wam_models.preprocessing import resize_frame
+
+_FIELDS = ("context", "future", "states", "actions", "imitated")
+
+
+@dataclass(frozen=True)
+class WindowStore:
+    """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; instruction:
+    (N,) index into `instructions`; frame_run: (M,) index of the bag a frame is from; skipped: what was wrong with the
+    bags left out; folder: where all this is kept."""
+
+    frames: np.ndarray
+    windows: Windows
+    instruction: np.ndarray
+    instructions: list[str]
+    frame_run: np.ndarray
+    skipped: list[str]
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.instruction)
+
+
+def bag_folders(folders: Iterable[Path]) -> list[Path]:
+    """All rosbag2 folders in or below the given ones, sorted. Raises BagError when a folder holds none."""
+    found = []
+    for folder in folders:
+        bags = sorted(path.parent for path in folder.rglob("metadata.yaml") if ".partial" not in path.parts)
+        if not bags:
+            raise BagError(f"no bag (a folder with metadata.yaml) in {folder}")
+        found += bags
+    return found
+
+
+def open_store(
+    bags: Sequence[Path],
+    cache: Path,
+    config: MetisConfig,
+    use_acceleration: bool,
+    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+) -> WindowStore:
+    """The store of these bags, read from `cache` when it was made of the same bags and configuration, else made anew.
+
+    A bag that cannot be read is left out and named in `skipped`. Raises BagError when none is left.
+    """
+    names = [str(bag) for bag in bags]
+    shape = (config.image_size, config.context_frames, config.context_dt, config.future_frames, config.future_dt)
+    action = (config.action.points, config.action.dt, config.action.values)
+    key = hashlib.sha256(json.dumps([names, shape, action, use_acceleration]).encode()).hexdigest()[:12]
+    folder = cache / f"windows-{key}"
+    if not (folder / "windows.npz").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _build(bags, folder, config, use_acceleration, progress)
+    with np.load(folder / "windows.npz") as saved:
+        windows = Windows(**{name: saved[name] for name in _FIELDS})
+        instruction, frame_run = saved["instruction"], saved["frame_run"]
+    texts = json.loads((folder / "texts.json").read_text())
+    frames = np.memmap(folder / "frames.u8", np.uint8, "r").reshape(-1, *config.image_size, 3)
+    return WindowStore(frames, windows, instruction, texts["instructions"], frame_run, texts["skipped"], folder)
+
+
+def _build(
+    bags: Sequence[Path],
+    folder: Path,
+    config: MetisConfig,
+    use_acceleration: bool,
+    progress: Callable[[Sequence[Path]], Iterable[Path]],
+) -> None:
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", "frame_run")}
+    instructions: list[str] = []
+    skipped: list[str] = []
+    frames = 0
+    with (folder / "frames.u8").open("wb") as file:
+        for number, bag in enumerate(progress(bags)):
+            try:
+                run = read_run(bag)
+                images = [resize_frame(run.frame(i), config.image_size) for i in range(len(run.jpegs))]
+                windows = make_windows(run, config, use_acceleration)
+            except BagError as error:
+                skipped.append(str(error))
+                continue
+            if run.instruction not in instructions:
+                instructions.append(run.instruction)
+            for image in images:
+                file.write(np.ascontiguousarray(image).tobytes())
+            for name in _FIELDS:
+                values = getattr(windows, name)
+                parts[name].append(values + frames if name in ("context", "future") else values)
+            count = len(windows.imitated)
+            parts["instruction"].append(np.full(count, instructions.index(run.instruction)))
+            parts["frame_run"].append(np.full(len(images), number))
+            frames += len(images)
+    if not frames:
+        raise BagError("no bag could be used: " + "; ".join(skipped[:3]))
+    (folder / "texts.json").write_text(json.dumps({"instructions": instructions, "skipped": skipped}))
+    # Written last: a store without it is half made and is made again.
+    np.savez(folder / "windows.npz", **{name: np.concatenate(values) for name, values in parts.items()})

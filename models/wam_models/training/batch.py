@@ -1,0 +1,130 @@
+"""One training step's worth of data, and the losses of the two flows on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wam_models import flow_matching as flow
+from wam_models.data.latent_cache import TrainingSet
+from wam_models.metis.model import Metis, Text
+from wam_models.preprocessing import Normaliser
+from wam_models.training.augment import mirror_actions, mirror_state
+from wam_models.training.recipe import Round
+
+
+@dataclass(frozen=True)
+class Batch:
+    """observed: (B, C, K, h, w); future: (B, C, F, h, w) or None; states: (B, S); actions: (B, points, values),
+    normalised; instruction: (B,) numbers."""
+
+    observed: Tensor
+    future: Tensor | None
+    states: Tensor
+    actions: Tensor
+    instruction: Tensor
+
+    @classmethod
+    def take(
+        cls,
+        data: TrainingSet,
+        normaliser: Normaliser,
+        windows: np.ndarray,
+        variants: np.ndarray,
+        futures: np.ndarray | None,
+    ) -> Batch:
+        """The windows (B,) in their versions (B,); futures: (B,) numbers of their future latents, or None."""
+        mirrored = torch.from_numpy(variants % 2 == 1)
+        states, actions = torch.from_numpy(data.states[windows]), torch.from_numpy(data.actions[windows])
+        states = torch.where(mirrored[:, None], mirror_state(states), states)
+        actions = torch.where(mirrored[:, None, None], mirror_actions(actions), actions)
+        mean, std = torch.from_numpy(normaliser.mean), torch.from_numpy(normaliser.std)
+        observed = data.frames[variants[:, None], data.context[windows]]
+        return cls(
+            observed=torch.from_numpy(observed).float().transpose(1, 2),
+            future=None if futures is None else torch.from_numpy(data.futures[futures]).float(),
+            states=states.float(),
+            actions=((actions - mean) / std).float(),
+            instruction=torch.from_numpy(data.instruction[windows]),
+        )
+
+
+def draw_batches(
+    data: TrainingSet,
+    normaliser: Normaliser,
+    plan: Round,
+    training: np.ndarray,
+    video_training: np.ndarray,
+    generator: torch.Generator,
+) -> tuple[Batch | None, Batch | None]:
+    """Windows for the actions alone and windows with a future, drawn from the given numbers of either."""
+
+    def draw(high: int, count: int) -> np.ndarray:
+        return torch.randint(high, (count,), generator=generator).numpy()
+
+    plain, video = None, None
+    if plan.batch:
+        windows = training[draw(len(training), plan.batch)]
+        plain = Batch.take(data, normaliser, windows, draw(len(data.frames), plan.batch), None)
+    if plan.video_batch and len(video_training):
+        futures = video_training[draw(len(video_training), plan.video_batch)]
+        windows, variants = data.future_window[futures], data.future_variant[futures]
+        video = Batch.take(data, normaliser, windows, variants, futures)
+    return plain, video
+
+
+def _times(settings: dict[str, Any], count: int, generator: torch.Generator) -> Tensor:
+    """(count,) flow times from a sampler and its settings, as the recipe gives them."""
+    options = {name: value for name, value in settings.items() if name != "sampler"}
+    return flow.TIME_SAMPLERS[settings["sampler"]](**options)(count, generator)
+
+
+def action_loss(
+    network: Metis, batch: Batch, text: Text, times: dict[str, Any], repeats: int, generator: torch.Generator
+) -> Tensor:
+    """Mean squared error of the action flow without any future video, `repeats` draws of noise and time for each
+    observation. text: read for the repeated batch, (B * repeats) entries in order, its video part for (B)."""
+    actions = batch.actions.repeat_interleave(repeats, dim=0)
+    time = _times(times, len(actions), generator)[:, None].expand(-1, actions.shape[1])
+    noise = torch.randn(actions.shape, generator=generator)
+    prefix = network.read_observation(batch.observed, text).repeat_interleave(repeats)
+    states = batch.states.repeat_interleave(repeats, dim=0)
+    velocity = network.step_action(prefix, states, flow.interpolate(actions, noise, time), time, text)
+    return (velocity.float() - flow.target(actions, noise)).square().mean()
+
+
+def joint_losses(
+    network: Metis,
+    batch: Batch,
+    text: Text,
+    action_times: dict[str, Any],
+    video_times: dict[str, Any],
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Mean squared errors of the action flow and of the flow of the future latents, in one joint forward.
+
+    The two flows have times of their own, as FastWAM trains them; all points of a trajectory share theirs.
+    """
+    assert batch.future is not None
+    count, points = batch.actions.shape[:2]
+    action_time = _times(action_times, count, generator)[:, None].expand(-1, points)
+    video_time = _times(video_times, count, generator)
+    action_noise = torch.randn(batch.actions.shape, generator=generator)
+    video_noise = torch.randn(batch.future.shape, generator=generator)
+    video, action = network(
+        batch.observed,
+        flow.interpolate(batch.future, video_noise, video_time),
+        video_time,
+        batch.states,
+        flow.interpolate(batch.actions, action_noise, action_time),
+        action_time,
+        text,
+    )
+    return (
+        (action.float() - flow.target(batch.actions, action_noise)).square().mean(),
+        (video.float() - flow.target(batch.future, video_noise)).square().mean(),
+    )

@@ -1,0 +1,61 @@
+"""The trained model as a checkpoint directory, with a card that says where it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wam_models.checkpoint import save_checkpoint
+from wam_models.data.latent_cache import LatentCache
+from wam_models.data.store import WindowStore
+from wam_models.metis.planning import MetisModel
+from wam_models.preprocessing import Normaliser, Preprocessing
+from wam_models.training.recipe import Recipe
+
+
+def write_checkpoint(model: MetisModel, recipe: Recipe, normaliser: Normaliser, directory: Path, card: str) -> None:
+    """Weights in float16: half the size, and 2e-4 of relative precision is far below what a plan can show."""
+    network = recipe.network.to_dict()
+    for key in ("latents_mean", "latents_std"):
+        network["vae"] = {**network["vae"], key: list(model.autoencoder.vae.config[key])}
+    save_checkpoint(
+        directory,
+        config={"kind": "metis", "name": recipe.name, "version": recipe.version, "network": network},
+        preprocessing=Preprocessing(recipe.network.image_size, recipe.use_acceleration).to_dict(),
+        statistics=normaliser.to_dict(),
+        tokenizer=model.text.tokenizer.to_str(pretty=True),
+        weights={name: t.detach().to(torch.float16).contiguous().clone() for name, t in model.state_dict().items()},
+        card=card,
+    )
+
+
+def card(
+    recipe: Recipe, number: int, parts: list[tuple[WindowStore, LatentCache]], scores: dict[str, float], seconds: float
+) -> str:
+    """The model card: what it is, what it saw, how long it took, what it scored on held-out windows."""
+    plan, network = recipe.rounds[number], recipe.network
+    steps = sum(entry.steps for entry in recipe.rounds[: number + 1])
+    rows = [
+        f"| {name} | {len(np.unique(store.frame_run))} | {len(store)} | {len(latents.futures)} | {len(store.skipped)} |"
+        for name, (store, latents) in zip(plan.data, parts, strict=True)
+    ]
+    height, width = network.image_size
+    lines = [
+        f"# {recipe.name} {recipe.version}",
+        "",
+        f"Metis: {network.context_frames} frames {network.context_dt} s apart at {width}x{height}, ego motion, goal "
+        f"and instruction in; {network.action.points} points every {network.action.dt} s out. "
+        f"Attention: {network.mask.value}.",
+        "",
+        "| data | bags | windows | video targets | bags left out |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        f"- Seed {recipe.seed}. Autoencoder {recipe.autoencoder.steps} steps, Metis {steps} in {number + 1} rounds.",
+        f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
+        *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
+        "- Trained on simulated yards only. It has not walked on hardware.",
+    ]
+    return "\n".join(lines) + "\n"

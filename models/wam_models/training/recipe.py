@@ -1,0 +1,104 @@
+"""A recipe is one YAML file: data, network, autoencoder, rounds of training, where the checkpoint goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wam_models.metis.config import MetisConfig
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed; the text names the file, the key and the rule."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Bags in `folder`. Where `record` is given they can be made: split, runs, first_seed, driver ("expert", or
+    "policy": the checkpoint of the round before drives and the expert says what it would have done)."""
+
+    name: str
+    folder: Path
+    record: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class AutoencoderTraining:
+    """steps of `frames` single frames or, every `clip_every`-th, `clips` clips; learning_rate decays linearly."""
+
+    steps: int
+    frames: int
+    clips: int
+    clip_every: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """steps of training on `data` (names), continuing from the round before. batch: windows a step that train the
+    actions alone, each under `repeats` draws of noise and time, for reading the observation is most of the work;
+    video_batch: windows a step that train video and actions jointly."""
+
+    data: list[str]
+    steps: int
+    batch: int
+    video_batch: int
+    learning_rate: float
+    repeats: int = 1
+    warmup: int = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """See models/configs/metis_yard.yaml for what each entry means."""
+
+    name: str
+    version: str
+    seed: int
+    output: Path
+    cache: Path
+    bundle: Path | None
+    use_acceleration: bool
+    network: MetisConfig
+    data: dict[str, DataSet]
+    autoencoder: AutoencoderTraining
+    rounds: list[Round]
+    action_times: dict[str, Any]
+    video_times: dict[str, Any]
+    video_weight: float
+    ema: float
+    weight_decay: float
+    variants: int
+    future_every: int
+    held_out: float
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises RecipeError when the file is missing, is not YAML or has an unknown, missing or wrong entry. Relative
+    paths are relative to the working directory."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {error}") from None
+    try:
+        values["network"] = MetisConfig.from_dict(values["network"])
+        values["data"] = {
+            name: DataSet(name, Path(entry["folder"]), entry.get("record")) for name, entry in values["data"].items()
+        }
+        values["autoencoder"] = AutoencoderTraining(**values["autoencoder"])
+        values["rounds"] = [Round(**entry) for entry in values["rounds"]]
+        for key in ("output", "cache", "bundle"):
+            values[key] = None if values.get(key) is None else Path(values[key])
+        recipe = Recipe(**values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
+    for number, entry in enumerate(recipe.rounds):
+        for name in entry.data:
+            if name not in recipe.data:
+                raise RecipeError(f"{path}: round {number} wants data {name!r}, which is not under 'data'")
+    return recipe

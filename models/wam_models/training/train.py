@@ -1,0 +1,310 @@
+"""Training, top to bottom: bags -> windows -> autoencoder -> latents -> Metis -> checkpoint.
+
+Every stage keeps what it has made under the recipe's output folder and is skipped when it is there; inside a stage the
+state is saved every few minutes. Stopping at any time and starting again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
+from wam_models.data.store import WindowStore, bag_folders, open_store
+from wam_models.metis.config import MetisConfig
+from wam_models.metis.model import Metis, Text
+from wam_models.metis.planning import MetisModel, sample_actions
+from wam_models.preprocessing import Normaliser
+from wam_models.training.augment import mirror_actions
+from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses
+from wam_models.training.card import card, write_checkpoint
+from wam_models.training.recipe import Recipe, Round
+from wam_models.training.vae import measure_latents, train_autoencoder
+from wam_models.wan.block import KeysValues
+from wam_models.wan.text import InstructionEncoder, word_tokenizer
+from wam_models.wan.vae import VideoAutoencoder
+
+SAVE_EVERY = 500  # steps
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+
+def train_round(recipe: Recipe, number: int, report: Report, *, device: str = "cpu") -> Path:
+    """Round `number` of the recipe and all that comes before it in the pipeline; returns its checkpoint directory.
+
+    report(stage, done, of, figures) is called as work goes on. Raises BagError when the bags are unusable.
+    """
+    began = time.monotonic()
+    torch.manual_seed(recipe.seed)
+    recipe.output.mkdir(parents=True, exist_ok=True)
+    plan = recipe.rounds[number]
+
+    # 1. Bags to windows.
+    stores = {}
+    for name in plan.data:
+        bags = bag_folders([recipe.data[name].folder])
+        follow = _follower(report, f"windows of {name}", len(bags))
+        stores[name] = open_store(bags, recipe.cache, recipe.network, recipe.use_acceleration, follow)
+
+    # 2. Autoencoder, on the first data set.
+    autoencoder = _autoencoder(recipe, next(iter(stores.values())), report).to(device)
+
+    # 3. Latents.
+    parts: list[tuple[WindowStore, LatentCache]] = []
+    for name, store in stores.items():
+        latents = open_latents(
+            autoencoder,
+            store,
+            variants=recipe.variants,
+            future_every=recipe.future_every,
+            seed=recipe.seed,
+            progress=_follower(report, f"latents of {name}", len(np.unique(store.frame_run))),
+        )
+        parts.append((store, latents))
+    data = TrainingSet.join(parts, recipe.held_out)
+
+    # 4. Metis.
+    normaliser = _normaliser(recipe, data)
+    model = _train_metis(recipe, number, data, autoencoder, normaliser, report, device)
+
+    # 5. Checkpoint.
+    scores = validate(model, data, normaliser)
+    report("validation", 1, 1, scores)
+    directory = recipe.output / f"round{number}"
+    spent = time.monotonic() - began
+    write_checkpoint(model, recipe, normaliser, directory, card(recipe, number, parts, scores, spent))
+    return directory
+
+
+def _autoencoder(recipe: Recipe, store: WindowStore, report: Report) -> VideoAutoencoder:
+    settings = recipe.autoencoder
+    autoencoder = VideoAutoencoder(recipe.network.vae)
+    done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
+    if not statistics.exists():
+        state = recipe.output / "autoencoder_state.pt"
+        optimiser = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        start = 0
+        if state.exists():
+            saved = torch.load(state, weights_only=True)
+            autoencoder.load_state_dict(saved["model"])
+            optimiser.load_state_dict(saved["optimiser"])
+            generator.set_state(saved["generator"])
+            start = saved["step"]
+        average = _Average()
+
+        def on_step(step: int, loss: float) -> None:
+            report("autoencoder", step, settings.steps, {"loss": average(loss)})
+            if step % SAVE_EVERY == 0:
+                _save_state(state, autoencoder, optimiser, generator, step)
+
+        train_autoencoder(autoencoder, store, asdict(settings), generator, start, optimiser, on_step)
+        mean, std = measure_latents(autoencoder, store, generator)
+        _save_weights(autoencoder, done)
+        statistics.write_text(json.dumps({"latents_mean": mean, "latents_std": std}))
+        state.unlink(missing_ok=True)
+    autoencoder.load_state_dict(load_file(done))
+    autoencoder.set_statistics(**json.loads(statistics.read_text()))
+    return autoencoder.eval().requires_grad_(False)
+
+
+def _normaliser(recipe: Recipe, data: TrainingSet) -> Normaliser:
+    """Fitted in the first round and kept: the weights of later rounds continue in the same units."""
+    path = recipe.output / "statistics.json"
+    if not path.exists():
+        mirrored = mirror_actions(torch.from_numpy(data.actions)).numpy()
+        path.write_text(json.dumps(Normaliser.fit(np.concatenate([data.actions, mirrored])).to_dict()))
+    return Normaliser.from_dict(json.loads(path.read_text()))
+
+
+class Trainable(nn.Module):
+    """What the optimiser sees: the network and the text encoder; the autoencoder is done."""
+
+    def __init__(self, network: Metis, text: InstructionEncoder) -> None:
+        super().__init__()
+        self.network, self.text = network, text
+
+    def read_texts(self, instructions: list[str], chosen: Tensor, repeats: int = 1) -> Text:
+        """The instructions with the numbers `chosen` (B,), for the action expert each `repeats` times. Each is embedded
+        once, however often it stands in the batch."""
+        read = self.network.read_text(self.text(instructions))
+        again = chosen.repeat_interleave(repeats)
+
+        def pick(layers: list[KeysValues]) -> list[KeysValues]:
+            return [KeysValues(layer.keys[chosen], layer.values[chosen]) for layer in layers]
+
+        return Text(pick(read.video), [KeysValues(k[again], v[again]) for k, v in read.action])
+
+
+def _train_metis(
+    recipe: Recipe,
+    number: int,
+    data: TrainingSet,
+    autoencoder: VideoAutoencoder,
+    normaliser: Normaliser,
+    report: Report,
+    device: str,
+) -> MetisModel:
+    plan = recipe.rounds[number]
+    tokenizer_file = recipe.output / "tokenizer.json"
+    if not tokenizer_file.exists():
+        word_tokenizer(data.instructions).save(str(tokenizer_file))
+    model = MetisModel(recipe.network, _load_tokenizer(tokenizer_file))
+    model.autoencoder = autoencoder
+    trainable = Trainable(model.network, model.text).to(device)
+    average = AveragedModel(trainable, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    finished = [recipe.output / f"round{n}.safetensors" for n in range(number + 1)]
+    if number and not finished[number].exists():
+        trainable.load_state_dict(load_file(finished[number - 1]))
+        average.module.load_state_dict(trainable.state_dict())
+    if not finished[number].exists():
+        _run_steps(recipe, number, plan, data, normaliser, trainable, average, report)
+        _save_weights(average.module, finished[number])
+    trainable.load_state_dict(load_file(finished[number]))
+    return model.eval()
+
+
+def _run_steps(
+    recipe: Recipe,
+    number: int,
+    plan: Round,
+    data: TrainingSet,
+    normaliser: Normaliser,
+    trainable: Trainable,
+    average: AveragedModel,
+    report: Report,
+) -> None:
+    decayed = [p for p in trainable.parameters() if p.ndim > 1]
+    plain = [p for p in trainable.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, plan.learning_rate, betas=(0.9, 0.95))
+    generator = torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1))
+    start = 0
+    state = recipe.output / f"round{number}_state.pt"
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        trainable.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        generator.set_state(saved["generator"])
+        start = saved["step"]
+
+    training = np.flatnonzero(~data.held_out)
+    video_training = np.flatnonzero(~data.held_out[data.future_window])
+    trainable.train()
+    smooth_action, smooth_video = _Average(), _Average()
+    for step in range(start, plan.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
+        plain, video = draw_batches(data, normaliser, plan, training, video_training, generator)
+        losses = []
+        with torch.autocast(next(trainable.parameters()).device.type, torch.bfloat16):
+            if plain is not None:
+                text = trainable.read_texts(data.instructions, plain.instruction, plan.repeats)
+                loss = action_loss(trainable.network, plain, text, recipe.action_times, plan.repeats, generator)
+                losses.append(loss * plan.batch / (plan.batch + plan.video_batch))
+                smooth_action(float(loss.detach()))
+            if video is not None:
+                text = trainable.read_texts(data.instructions, video.instruction)
+                action, picture = joint_losses(
+                    trainable.network, video, text, recipe.action_times, recipe.video_times, generator
+                )
+                losses.append(action * plan.video_batch / (plan.batch + plan.video_batch))
+                losses.append(recipe.video_weight * picture)
+                smooth_video(float(picture.detach()))
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
+        optimiser.step()
+        average.update_parameters(trainable)
+        figures = {"action": smooth_action.value, "video": smooth_video.value}
+        report(f"round {number}", step + 1, plan.steps, figures)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
+            _save_state(state, trainable, optimiser, generator, step + 1, average=average.state_dict())
+    state.unlink(missing_ok=True)
+
+
+@torch.inference_mode()
+def validate(model: MetisModel, data: TrainingSet, normaliser: Normaliser, limit: int = 512) -> dict[str, float]:
+    """Displacement errors (m) of plans on held-out windows: mean over the points (ade) and at the last one (fde)."""
+    windows = np.flatnonzero(data.held_out)
+    windows = windows[:: max(len(windows) // limit, 1)][:limit]
+    if not len(windows):
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    errors = []
+    for window in windows:
+        batch = Batch.take(data, normaliser, np.array([window]), np.array([0]), None)
+        text = model.network.read_text(model.text([data.instructions[int(batch.instruction)]]))
+        noise = torch.randn(batch.actions.shape, generator=generator)
+        latents = torch.randn((1, *_future_shape(model.config)), generator=generator)
+        sampled = sample_actions(model.network, batch.observed, batch.states, noise, text, model.config.steps, latents)
+        difference = normaliser.denormalise(sampled.numpy()) - normaliser.denormalise(batch.actions.numpy())
+        errors.append(np.hypot(difference[0, :, 0], difference[0, :, 1]))
+    stacked = np.array(errors)
+    return {"ade_m": float(stacked.mean()), "fde_m": float(stacked[:, -1].mean()), "windows": float(len(windows))}
+
+
+def _future_shape(config: MetisConfig) -> tuple[int, int, int, int]:
+    channels, height, width = config.latent_size
+    return channels, config.future_latents, height, width
+
+
+def _load_tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+def _cosine(step: int, warmup: int, steps: int) -> float:
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def _save_weights(model: nn.Module, path: Path) -> None:
+    """Each name with a tensor of its own: a text encoder's tied embeddings share theirs."""
+    partial = path.with_suffix(".partial")
+    save_file({name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}, partial)
+    partial.rename(path)
+
+
+def _save_state(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, step: int, **more: Any
+) -> None:
+    """Written beside and renamed: a stop in the middle of saving loses nothing."""
+    partial = path.with_suffix(".partial")
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generator": generator.get_state()}
+    torch.save({**state, "step": step, **more}, partial)
+    partial.rename(path)
+
+
+def _follower(report: Report, stage: str, total: int) -> Callable[[Any], Iterable[Any]]:
+    def follow(items: Any) -> Iterable[Any]:
+        for done, item in enumerate(items):
+            report(stage, done, total, {})
+            yield item
+        report(stage, total, total, {})
+
+    return follow
+
+
+class _Average:
+    """Running mean over about the last hundred values."""
+
+    def __init__(self) -> None:
+        self.value = float("nan")
+
+    def __call__(self, value: float) -> float:
+        self.value = value if math.isnan(self.value) else 0.99 * self.value + 0.01 * value
+        return self.value

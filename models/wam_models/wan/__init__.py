@@ -1,0 +1,1 @@
+"""The Wan backbone: block walk, video autoencoder, text encoder, presets."""

@@ -1,0 +1,82 @@
+"""The yard benchmark: many walks of many policies, in closed loop and simulated time, on several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from wam_models.evaluation.yard import WalkOutcome
+from wam_models.policy import Policy, load_policy
+from wam_sim.expert import YardExpert
+from wam_sim.rollout import ExpertDriver, PolicyDriver, walk
+from wam_sim.simulation import YardSimulation
+from wam_sim.worlds import make_world
+
+EXPERT = "expert"
+BASELINES = ("stop", "straight", "constant_velocity")
+INSTRUCTION = "walk to the goal"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is to be scored. name: a key of the result; source: EXPERT or what load_policy takes; mask, steps: other
+    than the checkpoint's own, for a Metis."""
+
+    name: str
+    source: str
+    steps: int | None = None
+    mask: str | None = None
+    tracker: str = "holonomic"
+
+
+def run_yard(
+    contenders: Sequence[Contender], split: str, episodes: int, *, workers: int = 1, seed: int = 0
+) -> Iterator[tuple[Contender, WalkOutcome]]:
+    """Every contender through worlds `seed` to `seed + episodes - 1` of the split, in order; results as they come."""
+    jobs = [(contender, split, number) for contender in contenders for number in range(seed, seed + episodes)]
+    # spawn: a forked child would share its parent's GL context and torch threads
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for job, outcome in zip(jobs, pool.map(_walk, jobs), strict=True):
+            yield job[0], outcome
+
+
+_loaded: dict[Contender, Policy] = {}
+
+
+def _policy(contender: Contender) -> Policy:
+    """One policy a process: loading takes longer than a walk."""
+    if contender not in _loaded:
+        _loaded.clear()
+        if contender.source.startswith("baseline:"):
+            _loaded[contender] = load_policy(contender.source)
+        else:
+            import torch
+
+            from wam_models.checkpoint import open_checkpoint
+            from wam_models.metis.config import Mask
+            from wam_models.metis.planning import load_metis
+
+            torch.set_num_threads(1)  # the workers share the cores
+            mask = None if contender.mask is None else Mask(contender.mask)
+            checkpoint = open_checkpoint(Path(contender.source))
+            _loaded[contender] = load_metis(checkpoint, steps=contender.steps, mask=mask)
+    return _loaded[contender]
+
+
+def _walk(job: tuple[Contender, str, int]) -> WalkOutcome:
+    contender, split, seed = job
+    world = make_world(split, seed)
+    simulation = YardSimulation(world, seed=seed)
+    if contender.source == EXPERT:
+        driver = ExpertDriver(YardExpert(world))
+    else:
+        policy = _policy(contender)
+        policy.reset(seed)
+        driver = PolicyDriver(policy, INSTRUCTION)
+    try:
+        return walk(simulation, driver, tracker=contender.tracker)
+    finally:
+        simulation.close()

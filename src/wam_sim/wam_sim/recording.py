@@ -1,0 +1,298 @@
+"""Runs in the yard recorded as MCAP bags, with the topics and types a robot records: raw material for training.
+
+Beside what a robot has, a bag holds `expert/trajectory`: what the expert would have done at each frame, whoever drove.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from wam_controller.tracker import make_reference
+from wam_models.policy import Policy, load_policy
+from wam_models.types import Trajectory
+from wam_sim.expert import YardExpert
+from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
+from wam_sim.scene import HORIZONTAL_FOV
+from wam_sim.simulation import YardSimulation
+from wam_sim.worlds import YardWorld, make_world
+
+FRAME_PERIOD = 0.25  # s: the spacing of the trajectories
+JPEG_QUALITY = 92
+
+# Said in the field's plain words; the pace is what each asks for.
+INSTRUCTIONS = {
+    "normally": ("walk to the goal", "go to the goal", "head for the goal", "walk to the target", "go to the target"),
+    "slowly": ("walk slowly to the goal", "go slowly to the goal", "walk carefully to the target"),
+    "briskly": ("walk quickly to the goal", "go quickly to the target", "hurry to the goal"),
+}
+
+_TRAJECTORY_TYPES = {
+    "wam_msgs/msg/TrajectoryPoint": (
+        "builtin_interfaces/Duration time_from_start\ngeometry_msgs/Pose pose\n"
+        "geometry_msgs/Twist velocity\ngeometry_msgs/Accel acceleration\n"
+    ),
+    "wam_msgs/msg/Trajectory": (
+        "std_msgs/Header header\nwam_msgs/TrajectoryPoint[] points\nbuiltin_interfaces/Duration horizon\n"
+        "string model_id\nuint32 epoch\nfloat32 confidence\n"
+    ),
+}
+
+
+def bag_types() -> Typestore:
+    """Types of ROS 2 Jazzy and this project's trajectory."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, text in _TRAJECTORY_TYPES.items():
+        store.register(get_types_from_msg(text, name))
+    return store
+
+
+class RunRecorder:
+    """Writes one run. Raises FileExistsError when the bag is there already; a run that dies leaves no half bag."""
+
+    def __init__(self, path: Path, world: YardWorld, instruction: str, note: dict[str, object]) -> None:
+        if path.exists():
+            raise FileExistsError(f"{path} exists: give another folder or remove it")
+        self._final = path
+        self._partial = path.parent / ".partial" / path.name
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.parent.mkdir(parents=True, exist_ok=True)
+        self._types = bag_types()
+        self._writer = Writer(self._partial, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.set_custom_data("run", json.dumps({"world": world.name, **note}))
+        self._instruction, self._goal = instruction, world.goal
+        self._first = True
+        self._connections: dict[str, object] = {}
+
+    def __enter__(self) -> RunRecorder:
+        self._writer.open()
+        for topic, kind in (
+            ("camera/front/image/compressed", "sensor_msgs/msg/CompressedImage"),
+            ("camera/front/camera_info", "sensor_msgs/msg/CameraInfo"),
+            ("odom", "nav_msgs/msg/Odometry"),
+            ("instruction", "std_msgs/msg/String"),
+            ("goal", "geometry_msgs/msg/PoseStamped"),
+            ("expert/trajectory", "wam_msgs/msg/Trajectory"),
+        ):
+            self._connections[topic] = self._writer.add_connection(f"/{topic}", kind, typestore=self._types)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._writer.close()
+        if kind is None:
+            self._partial.rename(self._final)
+        else:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def frame(self, time: float, image: np.ndarray, pose: np.ndarray, twist: np.ndarray, plan: Trajectory) -> None:
+        """One camera frame (uint8 (H, W, 3) RGB) with pose, twist and the expert's plan of the same instant."""
+        t = self._types.types
+        stamp = _stamp(t, time)
+        header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
+        ok, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not ok:
+            raise ValueError(f"an image of shape {image.shape} could not be encoded as JPEG")
+        compressed = t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg.ravel())
+        self._write("camera/front/image/compressed", time, compressed)
+        self._write("camera/front/camera_info", time, self._camera_info(header, image.shape[:2]))
+        self._write("odom", time, self._odometry(stamp, pose, twist))
+        if self._first:
+            self._write("instruction", time, t["std_msgs/msg/String"](self._instruction))
+            goal = self._pose((*self._goal, 0.0))
+            self._write("goal", time, t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), goal))
+            self._first = False
+        self._write("expert/trajectory", time, self._trajectory(stamp, plan, pose))
+
+    def _write(self, topic: str, time: float, message: object) -> None:
+        kind = self._connections[topic].msgtype  # type: ignore[attr-defined]
+        data = self._types.serialize_cdr(message, kind)
+        self._writer.write(self._connections[topic], int(round(time * 1e9)), data)  # type: ignore[arg-type]
+
+    def _camera_info(self, header: object, size: tuple[int, int]) -> object:
+        height, width = size
+        focal = width / 2 / np.tan(HORIZONTAL_FOV / 2)
+        k = np.array([focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1.0])
+        p = np.insert(k, [3, 6, 9], 0.0)
+        t = self._types.types
+        region = t["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+        return t["sensor_msgs/msg/CameraInfo"](
+            header, height, width, "plumb_bob", np.zeros(5), k, np.eye(3).ravel(), p, 0, 0, region
+        )
+
+    def _pose(self, pose: np.ndarray | tuple[float, float, float]) -> object:
+        t = self._types.types
+        half = float(pose[2]) / 2
+        return t["geometry_msgs/msg/Pose"](
+            t["geometry_msgs/msg/Point"](float(pose[0]), float(pose[1]), 0.0),
+            t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(half)), float(np.cos(half))),
+        )
+
+    def _twist(self, twist: np.ndarray) -> object:
+        t = self._types.types
+        vector = t["geometry_msgs/msg/Vector3"]
+        return t["geometry_msgs/msg/Twist"](
+            vector(float(twist[0]), float(twist[1]), 0.0), vector(0.0, 0.0, float(twist[2]))
+        )
+
+    def _odometry(self, stamp: object, pose: np.ndarray, twist: np.ndarray) -> object:
+        t = self._types.types
+        return t["nav_msgs/msg/Odometry"](
+            t["std_msgs/msg/Header"](stamp, "odom"),
+            "base_link",
+            t["geometry_msgs/msg/PoseWithCovariance"](self._pose(pose), np.zeros(36)),
+            t["geometry_msgs/msg/TwistWithCovariance"](self._twist(twist), np.zeros(36)),
+        )
+
+    def _trajectory(self, stamp: object, plan: Trajectory, pose: np.ndarray) -> object:
+        t = self._types.types
+        reference = make_reference(plan, pose)
+        nan = t["geometry_msgs/msg/Vector3"](*(float("nan"),) * 3)
+        absent = t["geometry_msgs/msg/Accel"](nan, nan)
+        points = [
+            t["wam_msgs/msg/TrajectoryPoint"](_duration(t, time), self._pose(point), self._twist(velocity), absent)
+            for time, point, velocity in zip(reference.times, reference.poses, reference.velocities, strict=True)
+        ]
+        header = t["std_msgs/msg/Header"](stamp, "odom")
+        return t["wam_msgs/msg/Trajectory"](header, points, _duration(t, plan.horizon), "expert", 0, float("nan"))
+
+
+def _stamp(types: dict[str, type], time: float) -> object:
+    nanoseconds = int(round(time * 1e9))
+    return types["builtin_interfaces/msg/Time"](nanoseconds // 10**9, nanoseconds % 10**9)
+
+
+def _duration(types: dict[str, type], time: float) -> object:
+    nanoseconds = int(round(time * 1e9))
+    return types["builtin_interfaces/msg/Duration"](nanoseconds // 10**9, nanoseconds % 10**9)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What record_run made: the bag, its number of frames, and how the run ended."""
+
+    path: Path
+    frames: int
+    reached: bool
+    contact: bool
+
+
+def record_run(
+    path: Path,
+    split: str,
+    seed: int,
+    *,
+    episode: int = 0,
+    driver: Callable[[YardSimulation, str], Driver] | None = None,
+    time_limit: float = 25.0,
+) -> RecordedRun:
+    """One run in the world (split, seed), kept as a bag at `path`.
+
+    episode varies start, instruction, disturbances and noise within a world: episode 0 of a world starts where the
+    world says, later ones at a random free pose. driver: (simulation, instruction) -> Driver, default the expert; it
+    drives disturbed for half of the time, so that the bag shows how to get back.
+    """
+    world = make_world(split, seed)
+    rng = np.random.default_rng([seed, episode, 79])
+    pace = str(rng.choice(list(INSTRUCTIONS), p=(0.7, 0.15, 0.15)))
+    instruction = str(rng.choice(INSTRUCTIONS[pace]))
+    pose = world.start if episode == 0 else _random_start(world, rng)
+    simulation = YardSimulation(world, seed=1000 * seed + episode, pose=pose)
+    expert = YardExpert(world, pace)
+    teacher = ExpertDriver(expert)
+    driving = teacher if driver is None else driver(simulation, instruction)
+    frames = 0
+    with RunRecorder(path, world, instruction, {"pace": pace, "episode": episode}) as recorder:
+
+        def keep(now: YardSimulation, plan: Trajectory | None) -> None:
+            nonlocal frames
+            label = plan if driving is teacher and plan is not None else teacher.plan(now)
+            recorder.frame(now.time, now.render(), now.pose, now.twist, label)
+            frames += 1
+
+        result = walk(
+            simulation,
+            driving,
+            plan_period=FRAME_PERIOD,
+            latency=float(rng.uniform(0.06, 0.16)),
+            time_limit=time_limit,
+            disturb=_Pushes(rng) if driver is None else None,
+            on_plan=keep,
+        )
+    simulation.close()
+    return RecordedRun(path, frames, result.reached, result.contact)
+
+
+def _record_one(job: tuple[Path, str, int, int, Path | None]) -> RecordedRun:
+    path, split, seed, episode, checkpoint = job
+    if checkpoint is None:
+        return record_run(path, split, seed, episode=episode)
+
+    def drive(_: YardSimulation, instruction: str) -> Driver:
+        return PolicyDriver(_student(checkpoint), instruction)
+
+    return record_run(path, split, seed, episode=episode, driver=drive)
+
+
+@lru_cache(maxsize=1)
+def _student(checkpoint: Path) -> Policy:
+    import torch
+
+    torch.set_num_threads(1)  # the workers share the cores
+    return load_policy(checkpoint)
+
+
+def record_runs(
+    folder: Path, split: str, runs: int, *, workers: int = 1, first_seed: int = 0, policy: Path | None = None
+) -> Iterator[RecordedRun]:
+    """Runs, two a world, as bags in `folder`; those that are there already are kept and skipped.
+
+    The expert drives; or the policy of a checkpoint does, and the expert says at each frame what it would have done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for number in range(runs):
+        seed, episode = first_seed + number // 2, number % 2
+        path = folder / f"{split}-{seed:05d}-{episode}"
+        if not path.exists():
+            jobs.append((path, split, seed, episode, policy))
+    # spawn: a forked child would share its parent's GL context
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_record_one, jobs)
+
+
+def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, float, float]:
+    x0, y0, x1, y1 = world.bounds
+    while True:
+        point = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
+        to_goal = world.field.path_length((point[0], point[1]))
+        if 2.0 < to_goal < 13.0 and world.field.clearance_at(point) > 0.45:
+            bearing = np.arctan2(world.goal[1] - point[1], world.goal[0] - point[0])
+            return float(point[0]), float(point[1]), float(bearing + rng.normal(0, 0.7))
+
+
+class _Pushes:
+    """Now and then takes the command over for a second: a slip, a shove, a wrong turn."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._until = self._next = float(rng.uniform(0.5, 3.0))
+        self._push = np.zeros(3)
+
+    def __call__(self, time: float, command: np.ndarray) -> np.ndarray:
+        if time >= self._next:
+            self._until = time + float(self._rng.uniform(0.4, 1.1))
+            self._next = self._until + float(self._rng.exponential(2.0)) + 0.6
+            self._push = self._rng.normal(0, [0.15, 0.15, 0.7])
+        return command + self._push if time < self._until else command

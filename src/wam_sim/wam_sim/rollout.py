@@ -1,0 +1,152 @@
+"""Closed loop without ROS: the same tracker, limits and freshness as the controller node, in simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from wam_controller.control_loop import ControlLoop
+from wam_controller.limits import AccelerationLimits, VelocityLimits
+from wam_controller.plan_freshness import FreshnessLimits
+from wam_controller.tracker import Reference, make_reference, make_tracker
+from wam_models.evaluation.yard import WalkOutcome
+from wam_models.policy import Policy
+from wam_models.types import EgoState, Observation, Refusal, Trajectory
+from wam_sim.expert import YardExpert
+from wam_sim.simulation import GOAL_RADIUS, YardSimulation
+
+CONTROL_PERIOD = 0.02  # s, the controller's 50 Hz
+PLAN_PERIOD = 0.2  # s, the 5 Hz a planner must reach
+LATENCY = 0.1  # s from the image to the plan in the controller's hands, as measured on 2 cores
+TIME_LIMIT = 60.0  # s
+
+
+class Driver(Protocol):
+    """Answers with a trajectory in base_link for what the simulation shows now, or None to say nothing."""
+
+    def plan(self, simulation: YardSimulation) -> Trajectory | None: ...
+
+
+class ExpertDriver:
+    """The privileged expert as a driver."""
+
+    def __init__(self, expert: YardExpert) -> None:
+        self._expert = expert
+
+    def plan(self, simulation: YardSimulation) -> Trajectory:
+        return self._expert.plan(
+            simulation.pose, simulation.twist, simulation.walkers, simulation.walker_velocities, simulation.time
+        )
+
+
+class PolicyDriver:
+    """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal."""
+
+    def __init__(self, policy: Policy, instruction: str) -> None:
+        self._policy = policy
+        self._instruction = instruction
+        self._frames: list[tuple[float, np.ndarray]] = []
+        self._last_twist = np.zeros(3)
+        self.refusals: list[Refusal] = []
+        self.plan_seconds: list[float] = []
+
+    def plan(self, simulation: YardSimulation) -> Trajectory | None:
+        self._frames.append((simulation.time, simulation.render()))
+        spec = self._policy.spec
+        keep = simulation.time - (spec.context_frames - 1) * spec.context_dt - PLAN_PERIOD
+        while self._frames[0][0] < keep:
+            self._frames.pop(0)
+        answer = self._plan(simulation)
+        if isinstance(answer, Refusal):
+            self.refusals.append(answer)
+            return None
+        return answer
+
+    def _plan(self, simulation: YardSimulation) -> Trajectory | Refusal:
+        spec = self._policy.spec
+        wanted = simulation.time - spec.context_dt * np.arange(spec.context_frames)[::-1]
+        times = np.array([time for time, _ in self._frames])
+        # Before it moves the robot has seen nothing but its first view.
+        chosen = [self._frames[int(np.abs(times - time).argmin())][1] for time in wanted]
+        twist = simulation.twist
+        acceleration = (twist - self._last_twist) / PLAN_PERIOD
+        self._last_twist = twist
+        observation = Observation(
+            frames=np.stack(chosen)[:, None],
+            stamps=wanted,
+            cameras=spec.cameras,
+            ego=EgoState(twist[0], twist[1], twist[2], acceleration[0], acceleration[1]),
+            instruction=self._instruction,
+            goal=goal_in_base(simulation),
+        )
+        began = perf_counter()
+        answer = self._policy.plan(observation)
+        self.plan_seconds.append(perf_counter() - began)
+        return answer if isinstance(answer, Refusal) else answer.trajectory
+
+
+def goal_in_base(simulation: YardSimulation) -> tuple[float, float]:
+    """The goal (x, y) m as base_link sees it."""
+    x, y, yaw = simulation.pose
+    dx, dy = simulation.world.goal[0] - x, simulation.world.goal[1] - y
+    c, s = np.cos(yaw), np.sin(yaw)
+    return float(c * dx + s * dy), float(-s * dx + c * dy)
+
+
+Disturbance = Callable[[float, np.ndarray], np.ndarray]
+
+
+def walk(
+    simulation: YardSimulation,
+    driver: Driver,
+    *,
+    tracker: str = "holonomic",
+    plan_period: float = PLAN_PERIOD,
+    latency: float = LATENCY,
+    time_limit: float = TIME_LIMIT,
+    disturb: Disturbance | None = None,
+    on_plan: Callable[[YardSimulation, Trajectory | None], None] | None = None,
+) -> WalkOutcome:
+    """Drive until the goal, a contact or the time limit.
+
+    disturb: (time, command) -> command, what pushes the robot off its plan; on_plan: called at every plan with the
+    simulation as it was observed.
+    """
+    began = perf_counter()
+    loop = ControlLoop(make_tracker(tracker), FreshnessLimits(), VelocityLimits(), AccelerationLimits())
+    reference: Reference | None = None
+    coming: list[tuple[float, Reference]] = []
+    next_plan = simulation.time
+    clearance = simulation.clearance
+    while simulation.time < time_limit and not simulation.reached and not simulation.in_contact:
+        if simulation.time >= next_plan - 1e-9:
+            next_plan += plan_period
+            trajectory = driver.plan(simulation)
+            if trajectory is not None:
+                placed = make_reference(trajectory, simulation.pose)
+                coming.append((simulation.time + latency, placed))
+            if on_plan is not None:
+                on_plan(simulation, trajectory)
+        while coming and coming[0][0] <= simulation.time + 1e-9:
+            reference = coming.pop(0)[1]
+        command = loop.step(simulation.time, reference, simulation.pose, simulation.twist).twist
+        if disturb is not None:
+            command = disturb(simulation.time, command)
+        simulation.step(command, CONTROL_PERIOD)
+        clearance = min(clearance, simulation.clearance)
+    start = simulation.world.start
+    return WalkOutcome(
+        world=simulation.world.name,
+        reached=simulation.reached and not simulation.in_contact,
+        contact=simulation.in_contact,
+        seconds=simulation.time,
+        path_length=simulation.path_length,
+        shortest=simulation.world.field.path_length((start[0], start[1])) - GOAL_RADIUS,
+        clearance=clearance,
+        wall_seconds=perf_counter() - began,
+        plan_seconds=tuple(getattr(driver, "plan_seconds", ())),
+        refusals=tuple(refusal.reason.value for refusal in getattr(driver, "refusals", ())),
+    )

@@ -1,0 +1,100 @@
+"""`wam bench`: scores, beside the expert and the baselines, as a table and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from wam_models.checkpoint import CheckpointError, open_checkpoint
+from wam_models.evaluation.yard import WalkOutcome, YardScores, score
+from wam_planner.bringup import find_model
+from wam_sim.benchmark import BASELINES, EXPERT, Contender, run_yard
+from wam_sim.worlds import SPLITS
+from wam_tools.output import console, show_table, write_json
+
+app = typer.Typer(help="Score policies in closed loop without ROS.", no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Keeps `wam bench` a group while it has a single benchmark."""
+
+
+@app.command()
+def yard(
+    split: Annotated[str, typer.Option(help=f"Which worlds: {', '.join(SPLITS)}.")] = "unseen",
+    episodes: Annotated[int, typer.Option(min=1, help="Walks of each policy.")] = 100,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    model: Annotated[str, typer.Option(help="A bundled model or a checkpoint directory.")] = "metis-yard",
+    steps: Annotated[str, typer.Option(help="Flow steps a plan, several with commas; default: the model's.")] = "",
+    mask: Annotated[str, typer.Option(help="asymmetric, isolated or joint; default: the model's.")] = "",
+    tracker: Annotated[str, typer.Option(help="holonomic or internnav_pd.")] = "holonomic",
+    only: Annotated[str, typer.Option(help="Names of the policies to run, with commas; default: all.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="First world of the split.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the scores to this file too.")] = None,
+) -> None:
+    """Walks to the goal, success without contact within 60 s. Exit status 1 when a policy could not be run."""
+    if split not in SPLITS:
+        raise typer.BadParameter(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}")
+    try:
+        contenders = _contenders(model, _numbers(steps), mask or None, tracker)
+        chosen = {name for name in only.split(",") if name} or {c.name for c in contenders}
+        if unknown := chosen - {c.name for c in contenders}:
+            raise ValueError(f"no policy is called {', '.join(sorted(unknown))}")
+        contenders = [contender for contender in contenders if contender.name in chosen]
+        walks: dict[str, list[WalkOutcome]] = {contender.name: [] for contender in contenders}
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task(split, total=len(contenders) * episodes)
+            for contender, outcome in run_yard(contenders, split, episodes, workers=workers, seed=seed):
+                walks[contender.name].append(outcome)
+                progress.update(task, advance=1, description=f"{split}: {contender.name}")
+    except (CheckpointError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    scores = {name: score(outcomes) for name, outcomes in walks.items()}
+    show_table(
+        f"yard, {split}, {episodes} walks each (95 % intervals)",
+        ("policy", "success", "contact", "timeout", "SPL", "clearance m", "plan ms p50 / p99", "x real time"),
+        ((name, *_row(values)) for name, values in scores.items()),
+    )
+    if json is not None:
+        policies = {name: values.to_dict() for name, values in scores.items()}
+        failed = {name: [w.world for w in outcomes if not w.reached] for name, outcomes in walks.items()}
+        write_json(json, {"split": split, "episodes": episodes, "seed": seed, "policies": policies, "failed": failed})
+
+
+def _contenders(model: str, steps: list[int], mask: str | None, tracker: str) -> list[Contender]:
+    source = str(find_model(model))
+    open_checkpoint(Path(source))  # a broken one is refused here, with its message, not in a worker
+    if steps:
+        models = [Contender(f"metis-{number}-steps", source, number, mask, tracker) for number in steps]
+    else:
+        models = [Contender("metis", source, None, mask, tracker)]
+    others = [Contender(name, f"baseline:{name}", tracker=tracker) for name in BASELINES]
+    return [*models, Contender(EXPERT, EXPERT, tracker=tracker), *others]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part]
+    except ValueError:
+        raise ValueError(f"--steps takes whole numbers with commas, not {text!r}") from None
+
+
+def _row(values: YardScores) -> tuple[str, ...]:
+    def rate(value: float, ci: tuple[float, float]) -> str:
+        return f"{100 * value:.0f} % [{100 * ci[0]:.0f}, {100 * ci[1]:.0f}]"
+
+    plan = "-" if values.plan_ms is None else f"{values.plan_ms['p50']:.0f} / {values.plan_ms['p99']:.0f}"
+    return (
+        rate(values.success, values.success_ci),
+        rate(values.contact, values.contact_ci),
+        f"{100 * values.timeout:.0f} %",
+        f"{values.spl:.2f}",
+        f"{values.clearance_m:.2f}",
+        plan,
+        f"{values.realtime:.1f}",
+    )
