@@ -188,12 +188,17 @@ class Operator:
         return self.node.get_clock().now().nanoseconds * 1e-9
 
     def call(self, name: str) -> tuple[bool, str]:
-        """Call one of the services; its answer."""
+        """Call one of the services; its answer. Asked again when it went to a server that is gone."""
         client = self._clients[name]
-        assert client.wait_for_service(PATIENCE), f"nobody serves {client.srv_name}"
-        future = client.call_async(SetBool.Request(data=True) if name == "engage" else Trigger.Request())
-        answer = wait_for(future.result if future.done() else lambda: future.done() and future.result(), name)
-        return answer.success, answer.message
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert client.wait_for_service(PATIENCE), f"nobody serves {client.srv_name}"
+            done = threading.Event()
+            future = client.call_async(SetBool.Request(data=True) if name == "engage" else Trigger.Request())
+            future.add_done_callback(lambda _, done=done: done.set())
+            if done.wait(2.0):
+                return future.result().success, future.result().message
+        raise AssertionError(f"{client.srv_name} did not answer")
 
     def wait_for_state(self, state: str) -> None:
         wait_for(lambda: self.state == state, f"the bridge to be {state}; it is {self.state}")

@@ -210,6 +210,27 @@ def test_it_stands_up_by_itself_only_when_told_to():
         assert (Act("stand_up") in session.told) == wanted
 
 
+def test_a_robot_is_not_blamed_for_standing_still_after_the_commands_ended():
+    session = Session()
+    session.run(1.0)
+    session.phase = "moving"
+    session.bridge.on_command(session.now, 0.0, 0.5, 0.0, 0.0)
+    session.run(0.3)
+    session.phase = "idle"
+    assert session.run(5.0).state is BridgeState.READY
+
+
+def test_commands_that_stream_in_do_not_hold_up_standing_up():
+    session = Session(settle_time=1.0)
+    session.mode = 0
+    session.run(0.2)
+    session.bridge.stand_up(session.now)
+    asked = session.now
+    while session.run(0.02).state is not BridgeState.READY:
+        session.bridge.on_command(session.now, 0.0, 0.0, 0.0, 0.0)
+        assert session.now - asked < 1.2
+
+
 def test_a_velocity_in_the_wrong_frame_is_named():
     session = Session(velocity_frame="base_link")
     session.yaw, session.velocity = math.pi / 2, [0.0, 0.6, 0.0]

@@ -84,6 +84,8 @@ class Bridge:
             return self._on_frame(message)
         if isinstance(message, Health):
             self._health = message
+            if message.phase != Phase.MOVING.value:
+                self._readiness.on_command(0.0)  # nothing goes to the robot now, so it has nothing to follow
         elif isinstance(message, Done):
             self._readiness.on_answer(now, message.action, message.code)
         elif isinstance(message, Hello):
@@ -94,7 +96,7 @@ class Bridge:
 
     def on_command(self, now: float, age: float, vx: float, vy: float, yaw_rate: float) -> Move | None:
         """A command `age` seconds after its stamp; the Move to send, or None when it is refused (see `refused`)."""
-        refusal = self._refusal(now, age)
+        refusal = self._refusal(age)
         if refusal is None:
             try:
                 (vx, vy, yaw_rate), limited = self._config.limits.apply(vx, vy, yaw_rate)
@@ -149,10 +151,10 @@ class Bridge:
             **{f"refused: {reason}": count for reason, count in sorted(self.refused.items())},
         }
 
-    def _refusal(self, now: float, age: float) -> str | None:
+    def _refusal(self, age: float) -> str | None:
         if not -_FUTURE_TOLERANCE <= age <= self._config.max_command_age:
             return "stamp too old or in the future"
-        if not self._readiness.step(now).may_move:
+        if not self._could_move:
             return "the robot is not ready"
         if self._health is None or self._health.phase not in (Phase.IDLE.value, Phase.MOVING.value):
             return "a stop is under way"

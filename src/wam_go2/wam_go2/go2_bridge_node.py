@@ -138,10 +138,11 @@ class Go2BridgeNode(ManagedNode):
         for message in messages:
             self._link.send(message)
         before, self._verdict = self._verdict, verdict
-        if before is None or before.state is not verdict.state:
-            self.get_logger().info(f"{verdict.state.value}: {verdict.reason}")
-            self._state.publish(String(data=verdict.state.value))
         text = f"{verdict.state.value}: {verdict.reason}"
+        if before is None or before.state is not verdict.state:
+            self._state.publish(String(data=verdict.state.value))
+        if before is None or (before.state, before.reason) != (verdict.state, verdict.reason):
+            self.get_logger().info(text)
         self.report_health(_LEVELS[verdict.state], text, self._bridge.numbers(self.steady_now))
 
     def _stamp(self, moment: float) -> Time:

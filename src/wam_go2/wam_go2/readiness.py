@@ -167,7 +167,7 @@ class Readiness:
         if self._heard == -math.inf:
             return Verdict(BridgeState.CONNECTING, "no state from the robot yet")
         if now - self._heard > config.state_timeout:
-            return Verdict(BridgeState.LOST, f"no state from the robot for {now - self._heard:.1f} s")
+            return Verdict(BridgeState.LOST, "no state from the robot any more")
         if self._posture is _Posture.SETTLING and now - self._posture_since >= config.settle_time:
             self._enter(now, _Posture.BALANCING)
         if self._posture is not _Posture.UPRIGHT:
@@ -175,8 +175,7 @@ class Readiness:
         if self._complaint:
             return Verdict(BridgeState.DEGRADED, self._complaint)
         if now - self._seen > config.camera_timeout:
-            age = "no image yet" if self._seen == -math.inf else f"no image for {now - self._seen:.1f} s"
-            return Verdict(BridgeState.DEGRADED, f"{age}: is the videohub service up?")
+            return Verdict(BridgeState.DEGRADED, "no image from the robot: is its videohub service up?")
         if self._ignored_since is not None and now - self._ignored_since > config.follow_time:
             return Verdict(BridgeState.DEGRADED, "the robot ignores Move: still settling, or its remote control leads")
         return Verdict(BridgeState.READY, _Posture.UPRIGHT.value)
