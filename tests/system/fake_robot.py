@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
@@ -80,10 +81,12 @@ class FakeRobot:
         self._command: Vector = (0.0, 0.0, 0.0)
         self._heard = -math.inf
         self.streams = Streams()
+        self.camera_size = (96, 160)
         self.truth = [Truth(time.monotonic(), 0.0, (0.0, 0.0, 0.0))]
         self.planner: PlannerStatus | None = None
         self.controller: ControllerStatus | None = None
         self.safety: SafetyStatus | None = None
+        self.health: dict[str, tuple[bytes, str]] = {}  # node -> level and message of /diagnostics
 
         self._camera = self.node.create_publisher(CompressedImage, "camera/front/image/compressed", qos.CAMERA)
         self._odometry = self.node.create_publisher(Odometry, "odom", qos.ODOMETRY)
@@ -91,6 +94,7 @@ class FakeRobot:
         self.node.create_subscription(PlannerStatus, "planner/status", self._keep("planner"), qos.STATUS)
         self.node.create_subscription(ControllerStatus, "controller/status", self._keep("controller"), qos.STATUS)
         self.node.create_subscription(SafetyStatus, "safety/status", self._keep("safety"), qos.LATCHED_STATUS)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
         self._engage = self.node.create_client(SetBool, "safety_gate/engage")
         self._triggers = {
             name: self.node.create_client(Trigger, name)
@@ -171,6 +175,9 @@ class FakeRobot:
     def _on_command(self, message: TwistStamped) -> None:
         self._command, self._heard = planar_twist(message.twist), time.monotonic()
 
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.health.update({status.name.lstrip("/"): (status.level, status.message) for status in message.status})
+
     def _on_tick(self) -> None:
         self._tick += 1
         self._move()
@@ -201,9 +208,9 @@ class FakeRobot:
 
     def _publish_image(self) -> None:
         if self.streams.frozen:
-            picture = np.full((96, 160, 3), 90, dtype=np.uint8)
+            picture = np.full((*self.camera_size, 3), 90, dtype=np.uint8)
         else:
-            picture = self._noise.integers(0, 255, (96, 160, 3), dtype=np.uint8)
+            picture = self._noise.integers(0, 255, (*self.camera_size, 3), dtype=np.uint8)
         data = cv2.imencode(".jpg", picture)[1].tobytes()
         message = CompressedImage(format="jpeg", data=data[: len(data) // 2] if self.streams.corrupt else data)
         message.header.stamp = self._stamp()

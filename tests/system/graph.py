@@ -31,16 +31,22 @@ class Graph:
 
 
 @contextmanager
-def graph(nodes: tuple[str, ...] = NODES, model: str = "baseline:straight", goal: str = "200,0") -> Iterator[Graph]:
+def graph(
+    nodes: tuple[str, ...] = NODES,
+    model: str = "baseline:straight",
+    goal: str = "200,0",
+    instruction: str = "walk to the goal",
+) -> Iterator[Graph]:
     """The named nodes on a ROS domain of their own, beside a robot that does not move yet."""
+    options = Go2Options(model=model, goal=goal, instruction=instruction)
     domain = random.SystemRandom().randint(1, 100)
     log: list[str] = []
-    with FakeRobot(domain) as robot, Processes(node_programs(nodes, domain, model, goal), log.append) as processes:
+    with FakeRobot(domain) as robot, Processes(node_programs(nodes, domain, options), log.append) as processes:
         yield Graph(robot, processes, log)
 
 
-def node_programs(nodes: tuple[str, ...], domain: int, model: str, goal: str) -> list[Program]:
+def node_programs(nodes: tuple[str, ...], domain: int, options: Go2Options) -> list[Program]:
     """The rows of the table with these names, as programs on a ROS domain."""
-    rows = go2_table(Go2Options(model=model, goal=goal))
+    rows = go2_table(options)
     wanted = programs(tuple(row for row in rows if row.name in nodes))
     return [replace(program, environment={"ROS_DOMAIN_ID": str(domain)}) for program in wanted]

@@ -21,6 +21,7 @@ from wam_controller import qos
 from wam_controller.conversions import time_message
 from wam_models.types import Trajectory as PolicyTrajectory
 from wam_msgs.msg import PlannerStatus, SafetyStatus, Trajectory
+from wam_planner.bringup import Go2Options
 from wam_planner.conversions import trajectory_message
 from wam_planner.processes import Processes
 
@@ -227,8 +228,8 @@ def test_a_second_planner_stops_the_robot_and_both_say_so():
     with graph() as it:
         robot = it.robot
         walk(robot)
-        domain = it.robot.domain
-        with Processes(node_programs(("planner",), domain, "baseline:straight", "200,0"), it.log.append):
+        second = node_programs(("planner",), robot.domain, Go2Options(model="baseline:straight", goal="200,0"))
+        with Processes(second, it.log.append):
             robot.wait_for(lambda: "planners publish" in robot.planner.error_text, "the planner to say so")
             check("a second planner", robot.stop_since(time.monotonic()), PLAN_STOPS)
             robot.wait_for(lambda: "planners" in robot.controller.reason_text, "the controller to say so")

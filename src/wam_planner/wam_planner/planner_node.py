@@ -62,6 +62,7 @@ class PlannerNode(ManagedNode):
             steps=int(settings["steps"]),
             seed=int(settings["seed"]),
             threads=int(settings["torch_threads"]),
+            instruction=str(settings["instruction"]),
         )
         self._config = make_config(settings, self._policy.spec)
         self._trajectory = self.create_publisher(Trajectory, "trajectory", qos.PLAN)

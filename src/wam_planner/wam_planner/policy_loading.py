@@ -11,10 +11,13 @@ from wam_models.policy import Policy, PolicySpec, load_policy
 from wam_models.types import EgoState, Observation, Refusal, RefusalReason
 
 _WARM_UP_PLANS = 2
+# For a warm-up without an instruction of its own: a model that knows no word of it only refuses, which warms nothing.
+_PLAIN_INSTRUCTION = "walk to the goal"
 
 
-def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int) -> Policy:
-    """steps: 0 for the checkpoint's own. Raises ValueError with the fix when the policy cannot be had here."""
+def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int, instruction: str) -> Policy:
+    """steps: 0 for the checkpoint's own; instruction: what will be planned for, if it is known already. Raises
+    ValueError with the fix when the policy cannot be had here."""
     if not model:
         raise ValueError("no model: set the parameter model to a checkpoint directory, or to baseline:straight to try")
     try:
@@ -25,7 +28,7 @@ def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
     for _ in range(_WARM_UP_PLANS):
-        answer = policy.plan(_stand_in(policy.spec))
+        answer = policy.plan(_stand_in(policy.spec, instruction or _PLAIN_INSTRUCTION))
         if isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY:
             raise ValueError(f"{model} does not fit: {answer.message}")
     policy.reset(seed)
@@ -35,13 +38,13 @@ def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int
     return policy
 
 
-def _stand_in(spec: PolicySpec) -> Observation:
+def _stand_in(spec: PolicySpec, instruction: str) -> Observation:
     """A grey picture and a goal ahead, shaped as the policy wants it."""
     return Observation(
         frames=np.full((spec.context_frames, len(spec.cameras), *spec.image_size, 3), 128, dtype=np.uint8),
         stamps=spec.context_dt * np.arange(1, spec.context_frames + 1),
         cameras=spec.cameras,
         ego=EgoState(0.0, 0.0, 0.0),
-        instruction="",
+        instruction=instruction,
         goal=(5.0, 0.0),
     )
