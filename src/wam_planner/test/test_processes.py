@@ -61,6 +61,15 @@ def test_a_program_that_does_not_listen_is_killed(monkeypatch):
     assert gone(pid)
 
 
+def test_the_robot_is_still_there_while_the_others_stop_it():
+    lines: list[str] = []
+    table = [python("robot", WAITS, respawn=False), python("bridge", WAITS)]
+    with Processes(table, lines.append):
+        wait_for(lambda: {"[robot] up", "[bridge] up"} <= set(lines))
+    interrupted = [line.split("]")[0] for line in lines if "KeyboardInterrupt" in line]
+    assert interrupted == ["[bridge", "[robot"]
+
+
 def test_a_program_that_respawns_comes_back_as_another_process():
     lines: list[str] = []
     with Processes([python("phoenix", WAITS, respawn_delay=0.1)], lines.append) as processes:

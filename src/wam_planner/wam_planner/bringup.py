@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from wam_planner.processes import Program
 
 Value = bool | int | float | str
 
 
-def _option(default: Value, description: str) -> Value:
-    value: Value = field(default=default, metadata={"description": description})
-    return value
+def _option(default: Value, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,17 @@ def go2_table(options: Go2Options) -> tuple[Row, ...]:
 TABLES: dict[str, tuple[type[Go2Options], Callable[[Go2Options], tuple[Row, ...]]]] = {"go2": (Go2Options, go2_table)}
 
 
-def option_rows(kind: type[Go2Options]) -> list[tuple[str, Value, str]]:
+def option_rows(kind: type[Go2Options]) -> list[tuple[str, Any, str]]:
     """Name, default and description of each option."""
     return [(each.name, each.default, each.metadata["description"]) for each in fields(kind)]
 
 
 def parse_options(kind: type[Go2Options], texts: Mapping[str, str]) -> Go2Options:
     """Options from texts, as launch gives them. Raises ValueError with the rule on one that cannot be read."""
-    return kind(**{name: _parse(name, default, texts[name]) for name, default, _ in option_rows(kind) if name in texts})
+    chosen: dict[str, Any] = {
+        name: _parse(name, default, texts[name]) for name, default, _ in option_rows(kind) if name in texts
+    }
+    return kind(**chosen)
 
 
 def _parse(name: str, default: Value, text: str) -> Value:

@@ -83,18 +83,23 @@ class Processes:
         return None
 
     def stop(self) -> None:
-        """End all of them: SIGINT first, so that each can stop the robot in its own way."""
+        """End all of them: SIGINT first, so that each can stop the robot in its own way. Those that do not respawn, a
+        simulated robot, go last, because the others want it to acknowledge their stop."""
         self._due.clear()
-        for number, patience in _ENDINGS:
-            for process in self._running.values():
-                if process.poll() is None:
-                    process.send_signal(number)
-            deadline = time.monotonic() + patience
-            while any(process.poll() is None for process in self._running.values()) and time.monotonic() < deadline:
-                time.sleep(_POLL_PERIOD / 5)
+        for respawn in (True, False):
+            self._end([process for name, process in self._running.items() if self._programs[name].respawn is respawn])
         for reader in self._readers:
             reader.join(timeout=1.0)
         self._running.clear()
+
+    def _end(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        for number, patience in _ENDINGS:
+            for process in processes:
+                if process.poll() is None:
+                    process.send_signal(number)
+            deadline = time.monotonic() + patience
+            while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+                time.sleep(_POLL_PERIOD / 5)
 
     def _start(self, name: str) -> None:
         program = self._programs[name]
