@@ -152,6 +152,16 @@ def test_a_robot_that_never_acknowledges_does_not_keep_the_process_for_ever():
     session.close()
 
 
+def test_a_robot_that_has_left_the_network_is_not_waited_for_long():
+    session = Session(farewell=60.0)
+    session.walk()
+    session.robot.stop_code = 3102
+    session.side.end("asked")
+    session.loop.join(DEADLINE)
+    assert not session.loop.is_alive()
+    session.close()
+
+
 def test_an_sdk_that_breaks_still_stops_the_robot(session):
     session.until(lambda: session.health and session.health.phase == Phase.IDLE.value)
     session.robot.break_move = True

@@ -19,6 +19,7 @@ from wam_go2.watchdog import CommandWatchdog, Phase, SendMove, SendStop, Watchdo
 # What the node may ask for by name. Move and StopMove are the watchdog's alone.
 POSTURES = frozenset({"stand_up", "balance_stand", "stand_down", "recovery_stand", "damp"})
 NOT_TRIED = -1  # the code of a call that was not made yet
+NOT_SENT = 3102  # the SDK's code when no robot is on the network; one behind a dead link gives 3104
 
 
 class Robot(Protocol):
@@ -40,12 +41,14 @@ class Robot(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """camera_rate: Hz that images are asked for; state_rate: Hz at most that states are passed on, the robot sends up
-    to 500; farewell: s that the last stop may take when the process ends."""
+    to 500; farewell: s that the last stop may take when the process ends; absence: s without a robot on the network
+    after which there is nobody to stop."""
 
     watchdog: WatchdogConfig
     camera_rate: float = 10.0
     state_rate: float = 60.0
     farewell: float = 5.0
+    absence: float = 1.5
 
 
 class RobotSide:
@@ -102,14 +105,19 @@ class RobotSide:
         self._report()
 
     def _say_farewell(self) -> None:
-        deadline = time.monotonic() + self._settings.farewell
+        began = present = time.monotonic()
         with self._changed:
             self._acts.clear()
-            self._watchdog.stop(time.monotonic())
-        while self._watchdog.phase is not Phase.IDLE and time.monotonic() < deadline:
-            self._turn(self._watchdog.wait(time.monotonic()))
-        if self._watchdog.phase is not Phase.IDLE:
-            self._channel.send(Fault("the robot did not acknowledge the last stop: use its own e-stop", retry=True))
+            self._watchdog.stop(began)
+        while self._watchdog.phase is not Phase.IDLE:
+            now = time.monotonic()
+            if self._stop_code != NOT_SENT:
+                present = now
+            if now - began > self._settings.farewell or now - present > self._settings.absence:
+                text = "the robot did not acknowledge the last stop: use its own e-stop"
+                self._channel.send(Fault(text, retry=True))
+                return
+            self._turn(self._watchdog.wait(now))
 
     def _read(self) -> None:
         """Thread: the node's messages."""
