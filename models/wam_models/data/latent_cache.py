@@ -83,18 +83,25 @@ def _build(
             lit = jitter_light(images[None], torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31))[0]
             if variant % 2:
                 lit = mirror(lit)
-            frames[variant, numbers] = _encode(autoencoder, lit.transpose(0, 1)[:, :, None])[:, :, 0]
-            for index in np.flatnonzero((target_run == run) & (target_variant == variant)):
-                window = targets[index]
-                clip = np.append(store.windows.context[window, -1], store.windows.future[window]) - numbers[0]
-                futures[index] = _encode(autoencoder, lit[None][:, :, clip])[0, :, 1:]
+            frames[variant, numbers] = _encode(autoencoder, lit.transpose(0, 1)[:, :, None], 16)[:, :, 0]
+            wanted = np.flatnonzero((target_run == run) & (target_variant == variant))
+            if len(wanted):
+                newest, future = store.windows.context[targets[wanted], -1:], store.windows.future[targets[wanted]]
+                clips = lit[:, np.concatenate([newest, future], axis=1) - numbers[0]].transpose(0, 1)
+                for index, latents in zip(wanted, _encode(autoencoder, clips, 4)[:, :, 1:]):
+                    futures[index] = latents
     stacked = np.stack([f for f in futures if f is not None]) if len(targets) else np.zeros((0, *shape[1:]), np.float16)
     np.save(folder / "futures.npy", stacked)
 
 
-def _encode(autoencoder: VideoAutoencoder, frames: Tensor) -> np.ndarray:
-    with torch.autocast(frames.device.type, torch.bfloat16):
-        return autoencoder.encode(frames).to(torch.float16).cpu().numpy()
+def _encode(autoencoder: VideoAutoencoder, frames: Tensor, batch: int) -> np.ndarray:
+    """(N, 3, T, H, W) -> (N, C, T', h, w), in batches of one size: a CPU prepares its convolutions anew for each size."""
+    out = []
+    for part in frames.split(batch):
+        padded = torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            out.append(autoencoder.encode(padded)[: len(part)].to(torch.float16).cpu().numpy())
+    return np.concatenate(out)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,11 @@ class Batch:
             instruction=torch.from_numpy(data.instruction[windows]),
         )
 
+    def to(self, device: str) -> Batch:
+        future = None if self.future is None else self.future.to(device)
+        moved = (t.to(device) for t in (self.states, self.actions, self.instruction))
+        return Batch(self.observed.to(device), future, *moved)
+
 
 def draw_batches(
     data: TrainingSet,
@@ -60,6 +65,7 @@ def draw_batches(
     training: np.ndarray,
     video_training: np.ndarray,
     generator: torch.Generator,
+    device: str,
 ) -> tuple[Batch | None, Batch | None]:
     """Windows for the actions alone and windows with a future, drawn from the given numbers of either."""
 
@@ -69,11 +75,11 @@ def draw_batches(
     plain, video = None, None
     if plan.batch:
         windows = training[draw(len(training), plan.batch)]
-        plain = Batch.take(data, normaliser, windows, draw(len(data.frames), plan.batch), None)
+        plain = Batch.take(data, normaliser, windows, draw(len(data.frames), plan.batch), None).to(device)
     if plan.video_batch and len(video_training):
         futures = video_training[draw(len(video_training), plan.video_batch)]
         windows, variants = data.future_window[futures], data.future_variant[futures]
-        video = Batch.take(data, normaliser, windows, variants, futures)
+        video = Batch.take(data, normaliser, windows, variants, futures).to(device)
     return plain, video
 
 
@@ -83,14 +89,19 @@ def _times(settings: dict[str, Any], count: int, generator: torch.Generator) -> 
     return flow.TIME_SAMPLERS[settings["sampler"]](**options)(count, generator)
 
 
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Drawn on the CPU, so that a seed gives the same numbers on every device."""
+    return torch.randn(like.shape, generator=generator).to(like)
+
+
 def action_loss(
     network: Metis, batch: Batch, text: Text, times: dict[str, Any], repeats: int, generator: torch.Generator
 ) -> Tensor:
     """Mean squared error of the action flow without any future video, `repeats` draws of noise and time for each
     observation. text: read for the repeated batch, (B * repeats) entries in order, its video part for (B)."""
     actions = batch.actions.repeat_interleave(repeats, dim=0)
-    time = _times(times, len(actions), generator)[:, None].expand(-1, actions.shape[1])
-    noise = torch.randn(actions.shape, generator=generator)
+    time = _times(times, len(actions), generator).to(actions)[:, None].expand(-1, actions.shape[1])
+    noise = _noise(actions, generator)
     prefix = network.read_observation(batch.observed, text).repeat_interleave(repeats)
     states = batch.states.repeat_interleave(repeats, dim=0)
     velocity = network.step_action(prefix, states, flow.interpolate(actions, noise, time), time, text)
@@ -111,10 +122,10 @@ def joint_losses(
     """
     assert batch.future is not None
     count, points = batch.actions.shape[:2]
-    action_time = _times(action_times, count, generator)[:, None].expand(-1, points)
-    video_time = _times(video_times, count, generator)
-    action_noise = torch.randn(batch.actions.shape, generator=generator)
-    video_noise = torch.randn(batch.future.shape, generator=generator)
+    action_time = _times(action_times, count, generator).to(batch.actions)[:, None].expand(-1, points)
+    video_time = _times(video_times, count, generator).to(batch.future)
+    action_noise = _noise(batch.actions, generator)
+    video_noise = _noise(batch.future, generator)
     video, action = network(
         batch.observed,
         flow.interpolate(batch.future, video_noise, video_time),

@@ -168,7 +168,7 @@ def _train_metis(
         trainable.load_state_dict(load_file(finished[number - 1]))
         average.module.load_state_dict(trainable.state_dict())
     if not finished[number].exists():
-        _run_steps(recipe, number, plan, data, normaliser, trainable, average, report)
+        _run_steps(recipe, number, plan, data, normaliser, trainable, average, report, device)
         _save_weights(average.module, finished[number])
     trainable.load_state_dict(load_file(finished[number]))
     return model.eval()
@@ -183,6 +183,7 @@ def _run_steps(
     trainable: Trainable,
     average: AveragedModel,
     report: Report,
+    device: str,
 ) -> None:
     decayed = [p for p in trainable.parameters() if p.ndim > 1]
     plain = [p for p in trainable.parameters() if p.ndim <= 1]
@@ -206,9 +207,10 @@ def _run_steps(
     for step in range(start, plan.steps):
         for group in optimiser.param_groups:
             group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
-        plain, video = draw_batches(data, normaliser, plan, training, video_training, generator)
+        plain, video = draw_batches(data, normaliser, plan, training, video_training, generator, device)
         losses = []
-        with torch.autocast(next(trainable.parameters()).device.type, torch.bfloat16):
+        # On a CPU, narrow matrices are slower in bfloat16 than in float32.
+        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
             if plain is not None:
                 text = trainable.read_texts(data.instructions, plain.instruction, plan.repeats)
                 loss = action_loss(trainable.network, plain, text, recipe.action_times, plan.repeats, generator)

@@ -161,12 +161,12 @@ def test_the_truth_sums_up_a_run(tmp_path):
             reached=reached,
             path_length=seconds,
         )
-    truth.image(1e9)
+    truth.image(1e9, [[1.0, 2.0, 0.5]])
     truth.close()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[0] == {"world": "unseen-1", "goal": [9.0, 0.0]}
     assert [line["contact"] for line in lines[1:5]] == [False, True, True, False]
-    assert lines[5] == {"camera": 1e9}
+    assert lines[5] == {"camera": 1e9, "walkers": [[1.0, 2.0, 0.5]]}
     assert lines[6]["summary"] == {
         "world": "unseen-1",
         "seconds": 0.08,

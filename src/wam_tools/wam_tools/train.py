@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from wam_models.data.bags import BagError
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
 from wam_models.training.train import train_round
 from wam_sim.recording import record_runs
 from wam_tools.output import console
+
+LOG_PERIOD = 30.0  # s
 
 app = typer.Typer(help="Train a model from recorded runs; continues where it stopped.")
 
@@ -48,17 +52,22 @@ def train(
 
 
 class _View:
-    """One bar a stage, in the order in which the stages come."""
+    """One bar a stage, in the order in which the stages come; in a log file a line a stage every half minute."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._bars: dict[str, int] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
 
     def report(self, stage: str, done: int, of: int, figures: dict[str, float]) -> None:
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(stage, total=of, figures="")
         text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self._progress.update(self._bars[stage], completed=done, total=of, figures=text)
+        now = monotonic()
+        if not console.is_terminal and (done == of or now - self._said.get(stage, -math.inf) > LOG_PERIOD):
+            self._said[stage] = now
+            console.print(f"{stage} {done}/{of} {text}", highlight=False)
 
 
 def _record(data: DataSet, checkpoint: Path, workers: int, view: _View) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import re
 import signal
 import sys
@@ -35,6 +36,7 @@ from wam_sim.virtual_go2.video import Camera
 from wam_sim.worlds import make_world
 
 STEP = 0.02  # s, of the physics and of the state topic
+LINGER = 1.0  # s between the signal to end and the end
 MAX_BEHIND = 0.5  # s; after a longer pause of this process the world does not catch up
 VIDEO_SAMPLE = 1001
 
@@ -65,9 +67,9 @@ class _Sport(Server):
 class _Video(Server):
     """The "videohub" service."""
 
-    def __init__(self, camera: Camera, truth: Truth, faults: Faults) -> None:
+    def __init__(self, camera: Camera, taken: Callable[[float], None], faults: Faults) -> None:
         super().__init__("videohub")
-        self._camera, self._truth, self._faults = camera, truth, faults
+        self._camera, self._taken, self._faults = camera, taken, faults
         # As shipped it is a dict, and registering any binary handler fails.
         self._Server__apiBinarySet = set()
         self._SetApiVersion("1.0.0.1")
@@ -77,7 +79,7 @@ class _Video(Server):
         clock = time.time()
         jpeg, taken = self._camera.sample(time.monotonic(), self._faults.camera)
         if taken:
-            self._truth.image(clock)
+            self._taken(clock)
         return 0, list(jpeg)
 
     def _SendResponse(self, response: object) -> None:
@@ -107,10 +109,10 @@ class VirtualGo2:
             SportConfig(dead_window=arguments.dead_window, reports_mode=not arguments.no_mode), arguments.start_standing
         )
         self._sport = _Sport(self._service, self._faults)
-        self._video = _Video(Camera(self._simulation.render, arguments.camera_rate), self._truth, self._faults)
+        self._video = _Video(Camera(self._simulation.render, arguments.camera_rate), self._on_image, self._faults)
         self._publisher = channel.ChannelPublisher("rt/sportmodestate", SportModeState_)
         self._velocity_frame = arguments.velocity_frame
-        self._ended = threading.Event()
+        self._ends_at = math.inf
 
     def run(self, announce: Callable[[str], None]) -> None:
         """Play until `end`; the summary is then in the truth file. announce: takes the line that says it is ready."""
@@ -121,7 +123,8 @@ class VirtualGo2:
         announce(json.dumps({"ready": self._truth.summary.world}))
         began = time.monotonic()
         try:
-            while not self._ended.wait(max(began + self._simulation.time + STEP - time.monotonic(), 0.0)):
+            while time.monotonic() < self._ends_at:
+                time.sleep(max(began + self._simulation.time + STEP - time.monotonic(), 0.0))
                 behind = time.monotonic() - began - self._simulation.time
                 if behind > MAX_BEHIND:
                     began += behind - STEP
@@ -130,7 +133,8 @@ class VirtualGo2:
             self._truth.close()
 
     def end(self) -> None:
-        self._ended.set()
+        """End in a moment: whoever walks the robot ends at the same Ctrl-C and wants its last stop acknowledged."""
+        self._ends_at = min(self._ends_at, time.monotonic() + LINGER)
 
     def _step(self) -> None:
         now, simulation = time.monotonic(), self._simulation
@@ -153,6 +157,10 @@ class VirtualGo2:
             reached=bool(simulation.reached),
             path_length=simulation.path_length,
         )
+
+    def _on_image(self, clock: float) -> None:
+        """From the video service's thread."""
+        self._truth.image(clock, [list(map(float, pose)) for pose in self._simulation.walkers])
 
     def _state(self, now: float, mode: int, error_code: int, height: float) -> SportModeState_:
         x, y, yaw = self._simulation.pose

@@ -41,7 +41,7 @@ NOT_IMPLEMENTED = 3203
 BAD_PARAMETER = 3204
 
 _STILL = (0.0, 0.0, 0.0)
-_STANDING_HEIGHT = 0.32  # m
+_STANDING_HEIGHT = 0.30  # m, where the simulated camera's trunk is
 _LYING_HEIGHT = 0.08  # m
 # Of the firmware that puts its posture there instead of in `mode`.
 _ERROR_CODES = {Mode.DAMPING: 1001, Mode.LIE_DOWN: 1001, Mode.JOINT_LOCK: 1002}

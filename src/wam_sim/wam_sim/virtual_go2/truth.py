@@ -76,9 +76,10 @@ class Truth:
             }
         )
 
-    def image(self, clock: float) -> None:
-        """An image was taken at this time, s since 1970."""
-        self._write({"camera": round(clock, 4)})
+    def image(self, clock: float, walkers: list[list[float]]) -> None:
+        """An image was taken at this time, s since 1970; walkers: x, y m, yaw rad of everybody who walks about."""
+        poses = [[round(value, 3) for value in pose] for pose in walkers]
+        self._write({"camera": round(clock, 4), "walkers": poses})
 
     def close(self) -> None:
         """Write the summary and close the file."""

@@ -1,0 +1,64 @@
+"""Runs as bags: what is written is what a model reads back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wam_models.data.bags import read_run
+from wam_sim.expert import YardExpert
+from wam_sim.recording import INSTRUCTIONS, RunRecorder, record_run, record_runs
+from wam_sim.simulation import YardSimulation
+from wam_sim.worlds import make_world
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bags") / "run"
+    assert record_run(path, "train", 4, time_limit=4.0).frames == 16
+    return path
+
+
+def test_a_recorded_run_reads_back(bag: Path) -> None:
+    run = read_run(bag)
+    world = make_world("train", 4)
+    assert run.stamps == pytest.approx(0.25 * np.arange(16), abs=1e-6)
+    assert run.goal == pytest.approx(world.goal)
+    assert run.instruction in {text for texts in INSTRUCTIONS.values() for text in texts}
+    assert run.frame(0).shape == (180, 320, 3)
+    assert run.poses[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert np.hypot(*run.poses[-1, :2]) > 1.0
+
+
+def test_labels_are_the_expert_s_plan_at_each_frame(bag: Path) -> None:
+    run = read_run(bag)
+    assert run.labels is not None and run.labels.shape == (16, 8, 3)
+    world = make_world("train", 4)
+    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instruction in texts)
+    expected = YardExpert(world, pace).plan(run.poses[6], run.twists[6], [], np.zeros((0, 2))).poses
+    assert np.abs(run.labels[6] - expected).max() < 1e-6
+
+
+def test_runs_that_are_there_are_not_recorded_again(tmp_path: Path) -> None:
+    done = tmp_path / "train-00002-0"
+    record_run(done, "train", 2, time_limit=1.0)
+    before = (done / "metadata.yaml").stat().st_mtime_ns
+    recorded = [run.path.name for run in record_runs(tmp_path, "train", 2, first_seed=2)]
+    assert recorded == ["train-00002-1"]
+    assert (done / "metadata.yaml").stat().st_mtime_ns == before
+
+
+def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:
+    world = make_world("train", 2)
+    path = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="pulled the plug"), RunRecorder(path, world, "walk to the goal", {}) as bag:
+        simulation = YardSimulation(world)
+        plan = YardExpert(world).plan(simulation.pose, simulation.twist, [], np.zeros((0, 2)))
+        bag.frame(0.0, np.zeros((90, 160, 3), np.uint8), simulation.pose, simulation.twist, plan)
+        raise RuntimeError("pulled the plug")
+    assert not path.exists()
+    path.mkdir()
+    with pytest.raises(FileExistsError, match="another folder"):
+        RunRecorder(path, world, "walk to the goal", {})
