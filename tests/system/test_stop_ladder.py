@@ -221,7 +221,7 @@ def test_a_node_that_is_asked_to_end_says_zero_first(name: str):
         moment = time.monotonic()
         it.signal(name, signal.SIGTERM)
         stop = it.robot.stop_since(moment)
-        check(f"{name} ends", stop, 0.4 if name == "safety_gate" else GATE_RAMP)
+        check(f"{name} ends", stop, 0.4 if name == "safety_gate" else 0.5 + 0.3)
 
 
 def test_a_second_planner_stops_the_robot_and_both_say_so():

@@ -109,7 +109,7 @@ class HolonomicTracker:
     the plan's age, in the current base_link. kp: 1/s and kd: no unit, for (x, y, yaw).
     """
 
-    lead: float = 0.15
+    lead: float = 0.08
     kp: Vector = (1.5, 1.5, 2.0)
     kd: Vector = (0.1, 0.1, 0.1)
 
