@@ -77,13 +77,9 @@ class VirtualRobot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10.0)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self._log.close()
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
 
     def fault(self, line: str) -> None:
         """Switch a fault, as wam_sim.faults describes."""

@@ -1,0 +1,126 @@
+"""The demo's bags without ROS: the types they hold, and what the metrics and the video need of them as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from wam_planner.bringup import prefix
+
+
+class BagError(ValueError):
+    """A bag that cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Plans:
+    """Published trajectories. stamps: (N,) s of the images they were made from; arrivals: (N,) s when the recorder got
+    them; poses: N arrays (H, 3) of x, y m and yaw rad in odom."""
+
+    stamps: np.ndarray
+    arrivals: np.ndarray
+    poses: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run, times in s since 1970. frames: (stamp, JPEG); camera: (3, 3) K of the images in px; odometry: (N, 4)
+    stamp, x, y m, yaw rad and heights (N,) m of base_link; controller_stamps: (C,) of cmd_vel_nav; commands: (G, 4)
+    stamp, vx, vy m/s, yaw rate rad/s of cmd_vel; ages: (S, 2) stamp and plan age s at the controller; plan_seconds: (P,
+    2) stamp and s that a plan took."""
+
+    frames: list[tuple[float, bytes]]
+    camera: np.ndarray
+    odometry: np.ndarray
+    heights: np.ndarray
+    plans: Plans
+    controller_stamps: np.ndarray
+    commands: np.ndarray
+    ages: np.ndarray
+    plan_seconds: np.ndarray
+
+
+def typestore() -> Typestore:
+    """Types of ROS 2 Jazzy and this project's messages, from the .msg files as installed."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    kinds: dict[str, Any] = {}
+    for path in sorted((prefix("wam_msgs") / "share/wam_msgs/msg").glob("*.msg")):
+        kinds |= get_types_from_msg(path.read_text(), f"wam_msgs/msg/{path.stem}")
+    store.register(kinds)
+    return store
+
+
+def read_recording(path: Path) -> Recording:
+    """The bag in the folder `path`. Raises BagError when it cannot be read or holds no camera or odometry."""
+    rows: dict[str, list[Any]] = {}
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            wanted = [connection for connection in reader.connections if connection.topic in _READERS]
+            for connection, arrival, raw in reader.messages(wanted) if wanted else ():
+                message = reader.deserialize(raw, connection.msgtype)
+                row = _READERS[connection.topic](message, arrival * 1e-9)
+                rows.setdefault(connection.topic, []).append(row)
+    except (AnyReaderError, OSError) as error:
+        raise BagError(f"{path} cannot be read: {error}") from error
+    missing = [
+        topic for topic in ("/camera/front/image/compressed", "/camera/front/camera_info", "/odom") if topic not in rows
+    ]
+    if missing:
+        raise BagError(f"{path} holds nothing on {', '.join(missing)}")
+    plans = rows.get("/trajectory", [])
+    odometry = _table(rows["/odom"], 5)
+    statuses = _table([row for row in rows.get("/planner/status", []) if row[2] > 0.0], 3)
+    fresh = np.diff(statuses[:, 1], prepend=-1.0) > 0.0  # a status repeats the newest plan until there is another
+    return Recording(
+        frames=rows["/camera/front/image/compressed"],
+        camera=rows["/camera/front/camera_info"][0],
+        odometry=odometry[:, :4],
+        heights=odometry[:, 4],
+        plans=Plans(
+            stamps=np.array([row[0] for row in plans]),
+            arrivals=np.array([row[1] for row in plans]),
+            poses=[row[2] for row in plans],
+        ),
+        controller_stamps=np.array([row[0] for row in rows.get("/cmd_vel_nav", [])]),
+        commands=_table(rows.get("/cmd_vel", []), 4),
+        ages=_table(rows.get("/controller/status", []), 2),
+        plan_seconds=statuses[fresh][:, [0, 2]],
+    )
+
+
+def _seconds(stamp: Any) -> float:
+    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
+
+
+def _planar(pose: Any) -> tuple[float, float, float]:
+    q = pose.orientation
+    yaw = float(np.arctan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z)))
+    return pose.position.x, pose.position.y, yaw
+
+
+def _twist(message: Any) -> tuple[float, float, float, float]:
+    twist = message.twist
+    return _seconds(message.header.stamp), twist.linear.x, twist.linear.y, twist.angular.z
+
+
+def _table(rows: list[Any], columns: int) -> np.ndarray:
+    return np.array(rows, dtype=float).reshape(-1, columns)
+
+
+# Topic -> what is kept of a message and the time it arrived.
+_READERS = {
+    "/camera/front/image/compressed": lambda m, t: (_seconds(m.header.stamp), m.data.tobytes()),
+    "/camera/front/camera_info": lambda m, t: np.array(m.k, dtype=float).reshape(3, 3),
+    "/odom": lambda m, t: (_seconds(m.header.stamp), *_planar(m.pose.pose), m.pose.pose.position.z),
+    "/trajectory": lambda m, t: (_seconds(m.header.stamp), t, np.array([_planar(point.pose) for point in m.points])),
+    "/cmd_vel_nav": lambda m, t: _twist(m),
+    "/cmd_vel": lambda m, t: _twist(m),
+    "/controller/status": lambda m, t: (_seconds(m.header.stamp), m.plan_age),
+    "/planner/status": lambda m, t: (_seconds(m.header.stamp), m.plans_published, float(np.nansum(m.stage_latency))),
+}

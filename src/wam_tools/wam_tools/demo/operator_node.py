@@ -1,0 +1,86 @@
+"""Who stands beside the robot: gives it an instruction and a goal, engages it, watches it. A node inside the demo."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+
+from wam_controller import qos
+from wam_controller.conversions import pose_message, time_message
+from wam_msgs.msg import PlannerStatus, Trajectory
+
+_ANSWER_TIME = 2.0  # s that the gate has to answer
+
+
+class OperatorNode:
+    """A context manager on a ROS domain of its own. state: the bridge's; plans: trajectories seen; complaint: what the
+    planner said last, empty when it was content."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        self._context.init(domain_id=domain)
+        self._node = Node("operator", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="operator", daemon=True)
+        self.state = ""
+        self.plans = 0
+        self.complaint = ""
+        self._instruction = self._node.create_publisher(String, "instruction", qos.LATCHED)
+        self._goal = self._node.create_publisher(PoseStamped, "goal", qos.LATCHED)
+        self._engage = self._node.create_client(SetBool, "safety_gate/engage")
+        self._node.create_subscription(String, "go2_bridge/state", self._on_state, qos.LATCHED)
+        self._node.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN)
+        self._node.create_subscription(PlannerStatus, "planner/status", self._on_planner, qos.STATUS)
+
+    def __enter__(self) -> OperatorNode:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.try_shutdown()
+        self._thread.join(timeout=5.0)
+
+    def ask(self, instruction: str, goal: tuple[float, float]) -> None:
+        """Tell the planner what to do and where to go; goal: (x, y) m in odom."""
+        self._instruction.publish(String(data=instruction))
+        message = PoseStamped(pose=pose_message((*goal, 0.0)))
+        message.header.frame_id = "odom"
+        message.header.stamp = time_message(self._node.get_clock().now().nanoseconds * 1e-9)
+        self._goal.publish(message)
+
+    def engage(self, wanted: bool) -> tuple[bool, str]:
+        """Ask the gate; whether it did, and what it said."""
+        if not self._engage.wait_for_service(_ANSWER_TIME):
+            return False, "nobody serves safety_gate/engage"
+        done = threading.Event()
+        future = self._engage.call_async(SetBool.Request(data=wanted))
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(_ANSWER_TIME):
+            return False, "safety_gate/engage did not answer"
+        answer = future.result()
+        return answer.success, answer.message
+
+    def _on_state(self, message: String) -> None:
+        self.state = message.data
+
+    def _on_plan(self, _: Trajectory) -> None:
+        self.plans += 1
+
+    def _on_planner(self, message: PlannerStatus) -> None:
+        self.complaint = message.error_text or message.detail
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            self._node.destroy_node()
