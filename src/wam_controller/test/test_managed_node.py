@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -158,3 +160,27 @@ def test_an_unexpected_error_in_a_transition_halts_it_and_is_reported():
     assert health.level == DiagnosticStatus.ERROR
     assert "a bug" in health.message
     node.close()
+
+
+FAULTY = """
+from wam_controller.managed_node import ManagedNode, run
+
+class Faulty(ManagedNode):
+    def __init__(self):
+        super().__init__("faulty")
+    def start(self):
+        self.steady_timer(0.01, self.fail)
+    def halt(self):
+        print("halted", flush=True)
+    def fail(self):
+        raise RuntimeError("a bug in a callback")
+
+run(Faulty)
+"""
+
+
+def test_an_error_in_a_callback_halts_the_robot_before_the_process_ends():
+    ended = subprocess.run([sys.executable, "-c", FAULTY], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "halted\n"
+    assert "a bug in a callback" in ended.stderr
+    assert ended.returncode != 0
