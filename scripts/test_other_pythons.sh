@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests of the pure modules and of wam_models on the Pythons of Humble (3.10) and newer Jazzy hosts (3.12).
 #
-# Small environments in .cache, made once. Torch comes along where pip is offered a CPU build of it; elsewhere the tests that
-# need it are left out, and the output says so. A Python that this machine has not is skipped with a line that says so.
+# Small environments in .cache, made once. Torch comes along where pip is offered a CPU build of it, or with WITH_TORCH=1 in
+# whatever build there is, which may be some gigabytes; without it the tests that need it are left out, and the output says so.
+# A Python that this machine has not is skipped with a line that says so.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -25,14 +26,23 @@ for version in 3.10 3.12; do
         continue
     fi
     venv=$root/.cache/python$version
-    key=$("$python" -c 'import sys; print(sys.version)')$(sha256sum requirements/pure.txt requirements/robot.txt)
+    key=$("$python" -c 'import sys; print(sys.version)')$(sha256sum requirements/{pure,robot}.txt)${WITH_TORCH:-0}
     if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$key" ]; then
         echo "[python $version] environment"
         "$python" -m venv --clear "$venv"
         "$venv/bin/pip" install -qq -r requirements/pure.txt
         torch=$(sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements/robot.txt)
-        "$venv/bin/pip" install -qq "$torch+cpu" 2>/dev/null && "$venv/bin/pip" install -qq -r requirements/robot.txt ||
-            echo "[python $version] no CPU build of $torch on offer: the tests that need it are left out"
+        [ "${WITH_TORCH:-0}" = 1 ] || torch=$torch+cpu
+        if "$venv/bin/pip" install -qq "$torch" 2>/dev/null; then
+            wanted='[a-zA-Z]'
+        else
+            wanted='(mujoco|PyOpenGL|rosbags|rosbags-image|safetensors)=='
+            echo "[python $version] pip is offered no $torch: the tests that need it are left out (WITH_TORCH=1 takes any build)"
+        fi
+        # One at a time: together with old libraries pip would try combinations for many minutes.
+        grep -E "^$wanted" requirements/robot.txt | while IFS= read -r requirement; do
+            "$venv/bin/pip" install -qq -c requirements/pure.txt "${requirement%%#*}"
+        done
         printf '%s\n' "$key" >"$venv/.stamp"
     fi
     echo "[python $version] tests"

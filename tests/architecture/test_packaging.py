@@ -67,7 +67,7 @@ PIP = {
 
 def pip_names(file: str) -> set[str]:
     lines = (ROOT / "requirements" / file).read_text().splitlines()
-    return {re.split(r"[\[=<>~ ]", line, maxsplit=1)[0] for line in lines if line and not line.startswith("#")}
+    return {re.split(r"[\[=<>~; ]", line, maxsplit=1)[0] for line in lines if line and not line.startswith("#")}
 
 
 def third_party(package) -> set[str]:
@@ -101,9 +101,9 @@ def test_the_lock_pins_every_requirement():
     )
     for file in ("ros.txt", "apt.txt", "robot.txt", "sdk.txt", "dev.txt"):
         for line in (ROOT / "requirements" / file).read_text().splitlines():
-            pin = line.partition("#")[0].strip()
-            if pin:
-                name, version = re.sub(r"\[.*\]", "", pin).split("==")
+            pin, _, python = line.partition("#")[0].partition(";")
+            if pin.strip() and "<" not in python:
+                name, version = re.sub(r"\[.*\]", "", pin).strip().split("==")
                 assert locked[name.lower()] == version, f"{file} and lock.txt disagree on {name}"
 
 
