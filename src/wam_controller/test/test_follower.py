@@ -123,8 +123,15 @@ def test_after_a_reset_leftovers_are_dropped_and_new_plans_followed(controller):
     assert controller.run(0.1)[0].level is Level.FULL
 
 
-def test_a_plan_of_another_planner_silences_it_until_the_gate_is_disengaged(controller):
+def test_several_resets_between_two_plans_are_still_the_same_planner(controller):
     controller.plan(epoch=7)
+    controller.run(0.1)
+    assert controller.plan(epoch=12) == ""
+    assert not controller.follower.silent
+
+
+def test_a_plan_of_another_planner_silences_it_until_the_gate_is_disengaged(controller):
+    controller.plan(epoch=500_000)
     controller.run(0.5)
     assert controller.plan(epoch=123456) == ""
     output, reason = controller.run(0.6)

@@ -161,6 +161,15 @@ def test_the_age_on_arrival_counts_against_the_timeout(bench):
     assert bench.gate.state is GateState.STOPPING
 
 
+def test_a_late_message_does_not_displace_a_fresh_one(bench):
+    bench.walking()
+    bench.gate.on_command(bench.now, ZERO, age=0.3)
+    output = bench.run(TICK, command=None)
+    np.testing.assert_array_equal(output.requested, WALK)
+    assert output.state is GateState.ACTIVE
+    assert bench.gate.commands_rejected == 1
+
+
 @pytest.mark.parametrize("age", [-1.0, math.nan])
 def test_a_stamp_from_the_future_or_none_is_not_believed(bench, age):
     bench.walking()

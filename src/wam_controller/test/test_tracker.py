@@ -103,6 +103,13 @@ def test_the_planned_velocity_is_turned_into_the_robots_frame():
     assert output.heading_error == pytest.approx(math.pi / 2)
 
 
+def test_the_velocity_error_is_damped_in_the_robots_frame():
+    reference = make_reference(arc(0.8, 0.0), ZERO)
+    turned_left, still = np.array([0.32, 0.0, math.pi / 2]), ZERO
+    damped = HolonomicTracker(lead=0.0, kp=(0, 0, 0), kd=(0.5, 0.5, 0.0)).command(reference, 100.4, turned_left, still)
+    np.testing.assert_allclose(damped.twist, [0.0, -0.8 - 0.4, 0.0], atol=1e-9)
+
+
 @pytest.mark.parametrize(("name", "bound"), [("holonomic", 0.05), ("internnav_pd", 0.15)])
 def test_a_tracker_pulls_a_displaced_robot_onto_a_curve(name, bound):
     tracker = make_tracker(name)

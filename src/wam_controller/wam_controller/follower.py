@@ -14,7 +14,9 @@ from wam_models.se2 import Vector
 
 _NOTHING = np.full(3, math.nan)
 # Epochs are uint32 and wrap.
-_HALF = 2**31
+_EPOCHS = 2**32
+# Between two plans of one planner; more means another planner.
+_MOST_RESETS = 1000
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Follower:
         if fault:
             self.plans_dropped += 1
             return fault
-        if self._plan is not None and _generations(self._plan, plan) not in (0, 1):
+        if self._plan is not None and _generations(self._plan, plan) > _MOST_RESETS:
             self.silent = True
         self._plan = plan
         return ""
@@ -123,11 +125,11 @@ class Follower:
             return ""
         if stamp <= self._plan.reference.stamp:
             return "the plan is not newer than the one before"
-        if _generations(self._plan, plan) == -1:
+        if 0 < _generations(plan, self._plan) <= _MOST_RESETS:
             return "the plan is left over from before a reset"
         return ""
 
 
 def _generations(earlier: Placed, later: Placed) -> int:
-    """How many resets lie between two plans of one planner; far from 0 when they are of two planners."""
-    return (later.epoch - earlier.epoch + _HALF) % (2 * _HALF) - _HALF
+    """Resets between two plans of one planner. Random epochs put two planners far from each other, both ways round."""
+    return (later.epoch - earlier.epoch) % _EPOCHS
