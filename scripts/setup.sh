@@ -133,7 +133,7 @@ workspace_inputs() {
         -o -path './requirements/*' \) -print | sort
 }
 
-maker="$interpreter $(cat "$venv/.wheels")"
+maker="$interpreter $(digest <requirements/ros.txt)"
 key="$maker $(workspace_inputs | digest)"
 if ! stamped install/.stamp "$key"; then
     say "colcon build of every package"
