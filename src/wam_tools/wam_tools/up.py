@@ -22,7 +22,7 @@ def up() -> None:
 def _starter(kind: type[Go2Options], table: Callable[[Go2Options], tuple[Row, ...]]) -> Callable[..., None]:
     """A command whose flags are the options of the table, as the launch file's arguments are."""
 
-    def start(**chosen: bool | int | float | str) -> None:
+    def start(**chosen: Any) -> None:
         try:
             rows = programs(table(kind(**chosen)))
         except ValueError as error:
