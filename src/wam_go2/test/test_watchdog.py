@@ -80,6 +80,21 @@ def test_zero_is_a_command():
     assert len(sent) > 3 and all(action == ZERO for _, action in sent) and watchdog.phase is Phase.MOVING
 
 
+def test_after_a_long_rest_it_stops_for_good_and_leaves_the_robot_to_its_remote_control():
+    watchdog = ready()
+    watchdog.on_command(0.0, 1, 0.0, 0.8, 0.0, 0.0)
+    sent = []
+    for i in range(500):  # 10 s of zeros at 50 Hz
+        now = 0.02 * (i + 1)
+        watchdog.on_command(now, watchdog.generation, now, 0.0, 0.0, 0.0)
+        sent += run(watchdog, now, now, answer=True)
+    stops = [now for now, action in sent if isinstance(action, SendStop)]
+    assert len(stops) == 1 and 1.9 < stops[0] < 2.3
+    assert sent[-1][0] == stops[0] and watchdog.phase is Phase.IDLE
+    assert watchdog.on_command(10.1, watchdog.generation, 10.1, 0.3, 0.0, 0.0) is None
+    assert watchdog.step(10.1) == SendMove(0.3, 0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("command", "refusal"),
     [
@@ -184,6 +199,7 @@ def test_no_order_of_events_lets_an_old_move_overtake_a_stop(events):
         {"resend_rate": 10.0},
         {"resend_rate": 500.0},
         {"stop_retry": 0.0},
+        {"rest_time": 0.0},
     ],
 )
 def test_a_setting_that_breaks_the_promise_is_refused(values):

@@ -48,7 +48,9 @@ class SendStop:
 @dataclass(frozen=True)
 class WatchdogConfig:
     """Seconds and Hz. command_timeout: silence that stops the robot, counted from the sending of the newest command;
-    resend_rate: how often the newest command is repeated; stop_retry: pause between two StopMoves.
+    resend_rate: how often the newest command is repeated; stop_retry: pause between two StopMoves; rest_time: after so
+    long with nothing but zeros the robot is stopped for good, and left to its remote control until something else
+    comes.
 
     Raises ValueError when a value lies outside the range that keeps its promise.
     """
@@ -56,6 +58,7 @@ class WatchdogConfig:
     command_timeout: float = 0.3
     resend_rate: float = 50.0
     stop_retry: float = 0.1
+    rest_time: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.command_timeout <= 0.5:
@@ -64,8 +67,11 @@ class WatchdogConfig:
             raise ValueError(f"resend_rate must be 20 to 50 Hz, got {self.resend_rate}")
         if not 0.02 <= self.stop_retry <= 1.0:
             raise ValueError(f"stop_retry must be 0.02 to 1 s, got {self.stop_retry}")
+        if not 0.5 <= self.rest_time <= 60.0:
+            raise ValueError(f"rest_time must be 0.5 to 60 s, got {self.rest_time}")
 
 
+_ZERO = SendMove(0.0, 0.0, 0.0)
 _ZEROS = 3  # Moves are not acknowledged: one may be lost, three in a row hardly
 _FUTURE_TOLERANCE = 0.005  # s; both ends read the same clock
 
@@ -81,8 +87,9 @@ class CommandWatchdog:
         self._config = config
         self.generation = 0
         self.phase = Phase.IDLE
-        self._command = SendMove(0.0, 0.0, 0.0)
+        self._command = _ZERO
         self._sent = -math.inf
+        self._moved = -math.inf
         self._due = now
         self._zeros = 0
         self.stop(now)
@@ -100,8 +107,11 @@ class CommandWatchdog:
         if sent < self._sent or not -_FUTURE_TOLERANCE <= now - sent < self._config.command_timeout:
             return Refusal.OLD
         self._command, self._sent = SendMove(vx, vy, yaw_rate), sent
-        self.phase, self._due = Phase.MOVING, now
-        return None
+        if self._command != _ZERO:
+            self._moved = now
+        if self.phase is Phase.MOVING or self._command != _ZERO:
+            self.phase, self._due = Phase.MOVING, now
+        return None  # to a robot that has acknowledged a stop, zero says nothing new
 
     def stop(self, now: float) -> None:
         """Stop now, whatever arrives, until the robot has acknowledged it. A stop under way goes on as it is."""
@@ -121,7 +131,9 @@ class CommandWatchdog:
 
     def step(self, now: float) -> SendMove | SendStop | None:
         """What to send at `now`, or None. Silence is noticed here."""
-        if self.phase is Phase.MOVING and now - self._sent >= self._config.command_timeout:
+        silent = now - self._sent >= self._config.command_timeout
+        resting = self._command == _ZERO and now - self._moved >= self._config.rest_time
+        if self.phase is Phase.MOVING and (silent or resting):
             self.stop(now)
         if now < self._due:
             return None
@@ -133,7 +145,7 @@ class CommandWatchdog:
             self._due = now + 1.0 / self._config.resend_rate
             if self._zeros == 0:
                 self.phase = Phase.STOPPING
-            return SendMove(0.0, 0.0, 0.0)
+            return _ZERO
         if self.phase is Phase.STOPPING:
             self._due = now + self._config.stop_retry
             return SendStop(self.generation)
