@@ -96,20 +96,20 @@ class Bridge:
 
     def on_command(self, now: float, age: float, vx: float, vy: float, yaw_rate: float) -> Move | None:
         """A command `age` seconds after its stamp; the Move to send, or None when it is refused (see `refused`)."""
-        refusal = self._refusal(age)
-        if refusal is None:
-            try:
-                (vx, vy, yaw_rate), limited = self._config.limits.apply(vx, vy, yaw_rate)
-            except ValueError:
-                refusal = "not finite"
-        if refusal is not None:
-            self.refused[refusal] += 1
+        health, refusal = self._health, self._refusal(age)
+        if health is None or refusal:
+            self.refused[refusal or "no SDK process"] += 1
+            return None
+        try:
+            (vx, vy, yaw_rate), limited = self._config.limits.apply(vx, vy, yaw_rate)
+        except ValueError:
+            self.refused["not finite"] += 1
             return None
         self.refused["limited"] += limited
         self.rates["command"].mark(now)
         self._readiness.on_command(max(math.hypot(vx, vy), abs(yaw_rate)))
         # Silence counts from the stamp, so time spent on the way here prolongs nothing.
-        return Move(self._health.generation, now - max(age, 0.0), vx, vy, yaw_rate)
+        return Move(health.generation, now - max(age, 0.0), vx, vy, yaw_rate)
 
     def stand_up(self, now: float) -> tuple[bool, str]:
         """Whether it was begun, and a sentence for whoever asked."""
@@ -151,14 +151,15 @@ class Bridge:
             **{f"refused: {reason}": count for reason, count in sorted(self.refused.items())},
         }
 
-    def _refusal(self, age: float) -> str | None:
+    def _refusal(self, age: float) -> str:
+        """Why no command can pass now; empty when one can."""
         if not -_FUTURE_TOLERANCE <= age <= self._config.max_command_age:
             return "stamp too old or in the future"
         if not self._could_move:
             return "the robot is not ready"
-        if self._health is None or self._health.phase not in (Phase.IDLE.value, Phase.MOVING.value):
+        if self._health is not None and self._health.phase not in (Phase.IDLE.value, Phase.MOVING.value):
             return "a stop is under way"
-        return None
+        return ""
 
     def _on_state(self, state: RobotState) -> Measured | None:
         time = self._clock.to_host(state.stamp, state.arrival)

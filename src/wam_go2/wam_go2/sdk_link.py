@@ -28,6 +28,15 @@ class LinkSettings:
     resend_rate: float = 50.0
 
 
+@dataclass(frozen=True)
+class _Session:
+    """One life of an SDK process."""
+
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    reader: threading.Thread
+
+
 class SdkLink:
     """One SDK process at a time. `on_news` is called from another thread whenever `poll` has something to give."""
 
@@ -38,16 +47,14 @@ class SdkLink:
         self._settings = settings
         self._on_news = on_news
         self._inbox: deque[Message] = deque()
-        self._channel: Channel | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reader: threading.Thread | None = None
+        self._session: _Session | None = None
         self._restart_at = 0.0
         self._given_up = False
 
     @property
     def pid(self) -> int | None:
         """Of the running SDK process."""
-        return None if self._process is None else self._process.pid
+        return None if self._session is None else self._session.process.pid
 
     def poll(self) -> list[Message]:
         """What arrived since the last call, in order. A Fault is the last message of its process."""
@@ -58,29 +65,30 @@ class SdkLink:
 
     def send(self, message: Message) -> bool:
         """Pass a message to the SDK process; False when there is none, or it does not read."""
-        return self._channel is not None and self._channel.send(message)
+        return self._session is not None and self._session.channel.send(message)
 
     def step(self, now: float) -> None:
         """Start the process when it is time to. Call it a few times a second with a steady clock."""
-        if self._process is not None and self._process.poll() is not None and not self._reader.is_alive():
-            self._channel.close()
-            self._channel = self._process = None
+        session = self._session
+        if session is not None and session.process.poll() is not None and not session.reader.is_alive():
+            session.channel.close()
+            self._session = None
             self._restart_at = now + self._RESTART_PAUSE
-        if self._process is None and now >= self._restart_at and not self._given_up:
+        if self._session is None and now >= self._restart_at and not self._given_up:
             self._start()
 
     def close(self) -> None:
         """End the process; it stops the robot first."""
-        if self._process is None:
+        session, self._session = self._session, None
+        if session is None:
             return
-        self._channel.close(flush=0.2)
+        session.channel.close(flush=0.2)
         try:
-            self._process.wait(self._FAREWELL)
+            session.process.wait(self._FAREWELL)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        self._channel = self._process = None
+            session.process.kill()
+            session.process.wait()
+        session.reader.join()
 
     def _start(self) -> None:
         near, far = socket.socketpair()
@@ -97,7 +105,7 @@ class SdkLink:
         ]
         with far:
             try:
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     command,
                     pass_fds=[far.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -108,9 +116,10 @@ class SdkLink:
                 self._given_up = True
                 self._put(Fault(f"sdk_python cannot be started: {error}", retry=False))
                 return
-        self._channel = Channel(near)
-        self._reader = threading.Thread(target=self._read, args=(self._channel, self._process), daemon=True)
-        self._reader.start()
+        channel = Channel(near)
+        reader = threading.Thread(target=self._read, args=(channel, process), daemon=True)
+        self._session = _Session(process, channel, reader)
+        reader.start()
 
     def _read(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
         fault = None

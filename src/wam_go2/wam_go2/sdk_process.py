@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from xml.sax.saxutils import escape
 
 from wam_go2.protocol import Channel, Fault, Hello, RobotState
@@ -115,7 +116,7 @@ class SdkRobot:
         return code, bytes(data or b"")
 
     def listen(self, heard: Callable[[RobotState], None]) -> None:
-        def convert(sample: object) -> None:
+        def convert(sample: Any) -> None:
             heard(
                 RobotState(
                     arrival=time.monotonic(),

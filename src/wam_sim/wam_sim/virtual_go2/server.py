@@ -71,7 +71,7 @@ class _Video(Server):
         super().__init__("videohub")
         self._camera, self._taken, self._faults = camera, taken, faults
         # As shipped it is a dict, and registering any binary handler fails.
-        self._Server__apiBinarySet = set()
+        self._Server__apiBinarySet: set[int] = set()
         self._SetApiVersion("1.0.0.1")
         self._RegistBinaryHandler(VIDEO_SAMPLE, self._sample, False)
 

@@ -84,7 +84,7 @@ class TopView:
             cv2.polylines(image, [self._pixels(path)], False, PATH, 2, cv2.LINE_AA, _SHIFT)
         self._fill(image, footprint(pose), ROBOT)
         nose = pose[:2] + 0.5 * LENGTH * np.array([np.cos(pose[2]), np.sin(pose[2])])
-        cv2.line(image, *map(tuple, self._pixels(np.array([pose[:2], nose]))), INK, 2, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(image, [self._pixels(np.array([pose[:2], nose]))], False, INK, 2, cv2.LINE_AA, _SHIFT)
         if plan is not None:
             line = self._pixels(np.vstack([pose, plan]))
             cv2.polylines(image, [line], False, PLAN, 3, cv2.LINE_AA, _SHIFT)

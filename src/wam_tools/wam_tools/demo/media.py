@@ -67,7 +67,7 @@ def write_plot(path: Path, world: YardWorld, recording: Recording, track: Track)
         axes.plot(plan[:, 0], plan[:, 1], color="tab:green", linewidth=0.6, alpha=0.5)
     line = track.poses[:, :2]
     segments = np.stack([line[:-1], line[1:]], axis=1)
-    way = LineCollection(segments, array=np.hypot(*track.twists[:-1, :2].T), cmap="viridis", linewidth=2.5)
+    way = LineCollection(list(segments), array=np.hypot(*track.twists[:-1, :2].T), cmap="viridis", linewidth=2.5)
     axes.add_collection(way)
     axes.plot(*world.start[:2], "o", color="black", label="start")
     axes.add_patch(Circle(world.goal, GOAL_RADIUS, facecolor="none", edgecolor="tab:red", linewidth=1.5, label="goal"))
@@ -96,15 +96,14 @@ def _frames(world: YardWorld, recording: Recording, track: Track, window: tuple[
     for moment in np.arange(window[0] - _AFTER, window[1] + _AFTER, 1.0 / RATE):
         index = int(np.clip(np.searchsorted(stamps, moment, side="right") - 1, 0, len(stamps) - 1))
         stamp, jpeg = recording.frames[index]
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
         x, y, z, yaw = (
             float(np.interp(stamp, odometry[:, 0], values))
             for values in (odometry[:, 1], odometry[:, 2], recording.heights, yaws)
         )
         plan, age = _plan_at(recording, stamp)
         if plan is not None:
-            matrix = mount.matrix
-            image = draw_plan(image, plan, np.array([x, y, z, yaw]), Mount(matrix, mount.position, mount.pitch))
+            image = draw_plan(image, plan, np.array([x, y, z, yaw]), mount)
         step = int(np.clip(np.searchsorted(track.times, stamp), 0, len(track.times) - 1))
         walkers = np.array(track.walkers[_nearest(track.frames, stamp)]) if len(track.frames) else np.empty((0, 3))
         above = top.draw(track.poses[:step:5], track.poses[step], plan, walkers)
