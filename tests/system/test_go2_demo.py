@@ -24,6 +24,15 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     return out, result.exit_code
 
 
+def test_a_model_that_is_not_there_is_named_and_nothing_is_walked(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "choose", lambda seed: course.choose(seed)[:1])
+        result = CliRunner().invoke(command.app, ["--model", "nosuch-model", "--out", str(tmp_path)])
+    assert result.exit_code == 1 and result.exception.__class__ is SystemExit
+    (run,) = json.loads((tmp_path / "demo.json").read_text())["runs"]
+    assert "nosuch-model" in run["failure"] and not run["reached"]
+
+
 def test_a_contact_is_reported_and_is_a_failed_demo(outcome):
     out, status = outcome
     (run,) = json.loads((out / "demo.json").read_text())["runs"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -21,7 +22,7 @@ _ANSWER_TIME = 2.0  # s that the gate has to answer
 
 class OperatorNode:
     """A context manager on a ROS domain of its own. state: the bridge's; plans: trajectories seen; complaint: what the
-    planner said last, empty when it was content."""
+    planner said last, empty when it was content; refusal: why a node would not configure, empty when all did."""
 
     def __init__(self, domain: int) -> None:
         self._context = Context()
@@ -32,12 +33,13 @@ class OperatorNode:
         self._thread = threading.Thread(target=self._spin, name="operator", daemon=True)
         self.state = ""
         self.plans = 0
-        self.complaint = ""
+        self.complaint = self.refusal = ""
         self._instruction = self._node.create_publisher(String, "instruction", qos.LATCHED)
         self._goal = self._node.create_publisher(PoseStamped, "goal", qos.LATCHED)
         self._engage = self._node.create_client(SetBool, "safety_gate/engage")
         self._node.create_subscription(String, "go2_bridge/state", self._on_state, qos.LATCHED)
         self._node.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
         self._node.create_subscription(PlannerStatus, "planner/status", self._on_planner, qos.STATUS)
 
     def __enter__(self) -> OperatorNode:
@@ -78,6 +80,11 @@ class OperatorNode:
 
     def _on_planner(self, message: PlannerStatus) -> None:
         self.complaint = message.error_text or message.detail
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.level == DiagnosticStatus.ERROR and status.message.startswith("not configured"):
+                self.refusal = f"{status.name} is {status.message}"
 
     def _spin(self) -> None:
         try:

@@ -71,6 +71,8 @@ def walk(world: YardWorld, model: str, folder: Folder, progress: Callable[[str, 
                 status = processes.watch()
                 if status is not None:
                     raise RunError(f"{what}: a process ended, see {folder.log}")
+                if operator.refusal:
+                    raise RunError(operator.refusal)
                 progress(what, follower.look())
                 yield
                 time.sleep(_PERIOD)
