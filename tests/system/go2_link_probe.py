@@ -14,7 +14,6 @@ from wam_go2.protocol import Fault, Frame, Health, Move, RobotState
 from wam_go2.sdk_link import LinkSettings, SdkLink
 
 PATIENCE = 20.0  # s to connect
-WALK = 1.0  # s
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
             elif isinstance(message, Fault):
                 seen["fault"] = message.text
         if health and health.phase in ("idle", "moving") and seen["states"] and seen["frames"]:
-            walking_until = walking_until or time.monotonic() + WALK
+            walking_until = walking_until or time.monotonic() + float(sys.argv[2])
             link.send(Move(health.generation, time.monotonic(), 0.4, 0.0, 0.0))
     link.close()
     print(json.dumps(seen))

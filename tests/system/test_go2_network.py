@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.go2_harness import Probe, VirtualRobot, wait_for
+from system.go2_harness import PATIENCE, Probe, VirtualRobot, wait_for
 
 DOMAIN = 0  # the real robot's
+RAMP, SLACK = 0.5, 0.4  # s from 0.4 m/s to standing, and what a loaded machine may be late
 PROBE = Path(__file__).with_name("go2_link_probe.py")
 
 
@@ -73,23 +75,37 @@ def test_the_stock_sdk_finds_the_robot_across_the_cable(cable, robot):
         assert probe("image")["code"] == 0
 
 
+def walk(cable: tuple[tuple[str, ...], tuple[str, ...]], interface: str, seconds: float) -> subprocess.Popen[str]:
+    """The bridge's SDK process walking the robot at 0.4 m/s; what it prints at the end is what it saw."""
+    words = [*cable[1], sys.executable, str(PROBE), interface, str(seconds)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
 def test_the_bridges_sdk_process_walks_the_robot_across_the_cable(cable, robot):
-    output = subprocess.run(
-        [*cable[1], sys.executable, str(PROBE), "host0"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    seen = json.loads(output.stdout)
+    seen = json.loads(walk(cable, "host0", 1.0).communicate(timeout=PATIENCE)[0])
     assert seen["fault"] == ""
     assert seen["frames"] > 5 and seen["states"] > 40
     assert seen["speed"] == pytest.approx(0.4, abs=0.05)
-    assert robot.steps()[-1]["command"] == [
-        0.0,
-        0.0,
-        0.0,
-    ]  # it was stopped at the end; the last Move would hold a second
+    assert robot.steps()[-1]["command"] == [0.0, 0.0, 0.0]  # it was stopped; the last Move would hold for a second
 
 
-def test_a_card_without_the_robots_network_finds_nothing_and_says_so(cable, robot):
-    output = subprocess.run(
-        [*cable[1], sys.executable, str(PROBE), "eth9"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    assert "eth9" in json.loads(output.stdout)["fault"] and "host0" in json.loads(output.stdout)["fault"]
+def test_a_cable_that_is_pulled_out_leaves_the_robots_own_hold_and_put_back_it_goes_on(cable, robot):
+    process = walk(cable, "host0", 60.0)
+    namespace = cable[1][-1]
+    try:
+        wait_for(lambda: robot.speed > 0.35, "the robot to walk")
+        ip("-n", namespace, "link", "set", "host0", "down")
+        moment = time.time()
+        stop = robot.stop_since(moment)
+        print(f"cable pulled out: {stop.seconds:.2f} s, {stop.metres:.2f} m")
+        assert stop.seconds < 1.0 + RAMP + SLACK
+        ip("-n", namespace, "link", "set", "host0", "up")
+        wait_for(lambda: robot.speed > 0.35, "the robot to walk again")
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def test_a_card_that_is_not_there_is_named_with_those_that_are(cable, robot):
+    seen = json.loads(walk(cable, "eth9", 1.0).communicate(timeout=PATIENCE)[0])
+    assert "eth9" in seen["fault"] and "host0" in seen["fault"]

@@ -89,6 +89,16 @@ def test_a_missing_library_is_named(tmp_path, modules, missing):
     assert missing in said.text and not said.retry
 
 
+def test_the_last_words_of_a_process_that_broke_are_passed_on(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho noise >&2\necho 'ImportError: no such thing' >&2\nexit 3\n")
+    python.chmod(0o755)
+    link, news = start(sdk_python=str(python))
+    said = talk(link, news, fault)[-1]
+    assert "status 3" in said.text and said.text.endswith("ImportError: no such thing")
+    link.close()
+
+
 def test_a_killed_process_is_reported_and_started_again(tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 60\n")

@@ -109,6 +109,7 @@ class SdkLink:
                     command,
                     pass_fds=[far.fileno()],
                     stdin=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     env=_environment(settings.sdk_python),
                 )
             except OSError as error:
@@ -122,6 +123,11 @@ class SdkLink:
         reader.start()
 
     def _read(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
+        # DDS prints a line for every packet that a pulled-out cable loses: only the last one may matter, and only at
+        # the end.
+        last_line: deque[bytes] = deque(maxlen=1)
+        listener = threading.Thread(target=lambda: last_line.extend(process.stderr or ()), daemon=True)
+        listener.start()
         fault = None
         try:
             while (message := channel.receive()) is not None:
@@ -133,7 +139,9 @@ class SdkLink:
             fault = Fault(f"the SDK process sent what is no message: {error}", retry=True)
             process.terminate()
         status = process.wait()
-        fault = fault or Fault(f"the SDK process ended with status {status}", retry=True)
+        listener.join(1.0)
+        words = last_line[0].decode(errors="replace").strip() if status > 0 and last_line else ""
+        fault = fault or Fault(f"the SDK process ended with status {status} {words}".strip(), retry=True)
         self._given_up = not fault.retry
         self._put(fault)
 

@@ -212,8 +212,9 @@ def main() -> int:
     parser.add_argument("--no-mode", action="store_true", help="as newer firmware: mode stays 0")
     parser.add_argument("--velocity-frame", choices=("odom", "base_link"), default="odom")
     arguments = parser.parse_args()
+    # As shipped, DDS writes a trace into one file for all users of the machine.
     channel.ChannelConfigHasInterface = re.sub(
-        r"<Tracing>.*</Tracing>", "", channel.ChannelConfigHasInterface, flags=re.DOTALL
+        r"<Verbosity>.*</OutputFile>", "<Verbosity>none</Verbosity>", channel.ChannelConfigHasInterface, flags=re.S
     )
     announce = partial(print, file=sys.stdout, flush=True)
     with contextlib.redirect_stdout(sys.stderr):  # the SDK prints as it goes
