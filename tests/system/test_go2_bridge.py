@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from system.go2_harness import Operator, VirtualRobot, free_domain, operator, wait_for
 
 from wam_controller.conversions import motion, seconds
@@ -141,6 +143,27 @@ def test_camera_and_odometry_are_what_the_robot_really_does(standing):
     taken = np.array([line["camera"] for line in lines if "camera" in line])
     late = [np.abs(taken - seconds(image.header.stamp)).min() for image in paired]
     assert np.median(late) < 0.03
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """Name, type, quality and use of every topic and service in the bridge's README."""
+    text = (Path(__file__).parents[2] / "src" / "wam_go2" / "README.md").read_text()
+    return re.findall(r"^\| `([\w/]+)` \| (\w+/\w+) \| (.*?) ?\| (.*?) \|$", text, re.M)
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_a_row_of_the_readme_is_true(standing, row):
+    name, kind, quality, use = row
+    package, kind = kind.split("/")
+    me, topic = standing.person.node, f"/{name.lstrip('/')}"
+    if not quality:
+        assert dict(me.get_service_names_and_types())[topic] == [f"{package}/srv/{kind}"]
+        return
+    ends = me.get_subscriptions_info_by_topic if use.startswith("in") else me.get_publishers_info_by_topic
+    (end,) = wait_for(lambda: [end for end in ends(topic) if end.node_name == "go2_bridge"], f"the bridge on {topic}")
+    assert end.topic_type == f"{package}/msg/{kind}"
+    assert (end.qos_profile.reliability is QoSReliabilityPolicy.RELIABLE) == quality.startswith("reliable")
+    assert (end.qos_profile.durability is QoSDurabilityPolicy.TRANSIENT_LOCAL) == ("latched" in quality)
 
 
 def test_a_lying_robot_stands_up_on_request_and_nothing_moves_it_before(tmp_path):

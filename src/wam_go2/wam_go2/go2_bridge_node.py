@@ -143,7 +143,8 @@ class Go2BridgeNode(ManagedNode):
             self._state.publish(String(data=verdict.state.value))
         if before is None or (before.state, before.reason) != (verdict.state, verdict.reason):
             self.get_logger().info(text)
-        self.report_health(_LEVELS[verdict.state], text, self._bridge.numbers(self.steady_now))
+        numbers = {"cmd_vel_publishers": self.count_publishers("cmd_vel"), **self._bridge.numbers(self.steady_now)}
+        self.report_health(_LEVELS[verdict.state], text, numbers)
 
     def _stamp(self, moment: float) -> Time:
         """A moment of the steady clock on the node's clock."""
