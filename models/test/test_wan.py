@@ -74,3 +74,13 @@ def test_unknown_words_are_named_as_written() -> None:
     encoder = InstructionEncoder(config.text, word_tokenizer(TEXTS), config.text_length)
     assert encoder.unknown_words("Walk TO the goal") == []
     assert encoder.unknown_words("walk to the Kitchen") == ["Kitchen"]
+
+
+def test_statistics_written_as_whole_numbers_stay_numbers() -> None:
+    """YAML reads [0, 0, ...] as integers; truncated to such a type, a deviation of 0.3 divides by zero."""
+    config = {**nano_config().vae, "latents_mean": [0, 0, 0, 0], "latents_std": [1, 1, 1, 1]}
+    autoencoder = VideoAutoencoder(config)
+    autoencoder.set_statistics([0.5, -0.5, 0.1, 0.2], [0.3, 1.5, 2.5, 0.9])
+    assert autoencoder.std.flatten().tolist() == [0.30000001192092896, 1.5, 2.5, 0.8999999761581421]
+    with torch.no_grad():
+        assert autoencoder.encode(torch.rand(1, 3, 1, 64, 96)).isfinite().all()

@@ -90,12 +90,14 @@ def _build(
                 clips = lit[:, np.concatenate([newest, future], axis=1) - numbers[0]].transpose(0, 1)
                 for index, latents in zip(wanted, _encode(autoencoder, clips, 4)[:, :, 1:]):
                     futures[index] = latents
+    if not np.isfinite(frames).all():
+        raise ValueError("the autoencoder's latents are not finite: train it again, or check its statistics")
     stacked = np.stack([f for f in futures if f is not None]) if len(targets) else np.zeros((0, *shape[1:]), np.float16)
     np.save(folder / "futures.npy", stacked)
 
 
 def _encode(autoencoder: VideoAutoencoder, frames: Tensor, batch: int) -> np.ndarray:
-    """(N, 3, T, H, W) -> (N, C, T', h, w), in batches of one size: a CPU prepares its convolutions anew for each size."""
+    """(N, 3, T, H, W) -> (N, C, T', h, w), in batches of one size: a CPU prepares convolutions anew for each."""
     out = []
     for part in frames.split(batch):
         padded = torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])

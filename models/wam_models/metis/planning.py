@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 from time import perf_counter
@@ -30,6 +31,9 @@ from wam_models.preprocessing import (
 from wam_models.types import Observation, Plan, Refusal, RefusalReason, Trajectory
 from wam_models.wan.text import InstructionEncoder, words_of
 from wam_models.wan.vae import VideoAutoencoder, to_unit
+
+# More than any context holds: at 10 Hz the frames of three seconds.
+REMEMBERED_FRAMES = 32
 
 
 class MetisModel(nn.Module):
@@ -100,6 +104,7 @@ class MetisPolicy(Policy):
             raise ValueError(f"a plan takes at least one step, got {self._steps}")
         self._candidates = candidates
         self._texts: dict[str, Text] = {}
+        self._latents: dict[bytes, Tensor] = {}
         self.spec = PolicySpec(
             model_id=model_id,
             cameras=config.cameras,
@@ -129,13 +134,12 @@ class MetisPolicy(Policy):
         clock = _Stages()
         frames = [resize_frame(frame[0], self.spec.image_size) for frame in observation.frames]
         state = state_vector(observation.ego, observation.goal, self._preprocessing.use_acceleration)
-        pixels = to_unit(torch.from_numpy(np.stack(frames)).to(self._device)).transpose(0, 1)[None]
         states = torch.from_numpy(state).to(self._device, torch.float32)[None]
         clock.mark("preprocess")
         text = self._text(observation.instruction)
         clock.mark("text")
         dtype = self._model.network.dtype
-        observed = self._model.autoencoder.encode_frames(pixels.to(dtype))
+        observed = torch.stack([self._latent(frame) for frame in frames], dim=2)
         clock.mark("vae")
         flow = sample_actions(
             self._model.network, observed, states.to(dtype), self._noise.to(dtype), text, self._steps, self._video_noise
@@ -152,6 +156,16 @@ class MetisPolicy(Policy):
         clock.mark("postprocess")
         trajectory = Trajectory(observation.stamp, self.spec.dt, chosen)
         return Plan(trajectory, poses, scores, clock.stages(), self.spec.model_id)
+
+    def _latent(self, frame: np.ndarray) -> Tensor:
+        """(1, C, h, w) of one resized frame. A frame is encoded when it is new and kept until it leaves the context."""
+        key = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        if key not in self._latents:
+            while len(self._latents) >= REMEMBERED_FRAMES:
+                self._latents.pop(next(iter(self._latents)))
+            pixels = to_unit(torch.from_numpy(frame).to(self._device)).to(self._model.network.dtype)
+            self._latents[key] = self._model.autoencoder.encode_frames(pixels[None, :, None])[:, :, 0]
+        return self._latents[key]
 
     def _text(self, instruction: str) -> Text:
         """Embedded once an instruction: the keys and values depend on nothing else."""

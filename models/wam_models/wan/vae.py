@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, WanRMS_norm
 from torch import Tensor, nn
 
 
@@ -24,6 +24,16 @@ class _FrameAwareConv(WanCausalConv3d):
         return out[:, :, None]
 
 
+class _QuickNorm(WanRMS_norm):
+    """The same norm over channels by a sum of squares: the library's way takes 40 % of an encoder's time on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.channel_first:
+            return super().forward(x)
+        squares = x.float().square().sum(dim=1, keepdim=True).clamp_min(1e-24)
+        return (x * torch.rsqrt(squares)).type_as(x) * self.scale * self.gamma + self.bias
+
+
 class VideoAutoencoder(nn.Module):
     """Frames in [-1, 1] to normalised latents and back. config: keyword arguments of AutoencoderKLWan.
 
@@ -36,9 +46,12 @@ class VideoAutoencoder(nn.Module):
         for module in self.vae.modules():
             if type(module) is WanCausalConv3d:
                 module.__class__ = _FrameAwareConv
+            elif type(module) is WanRMS_norm:
+                module.__class__ = _QuickNorm
         channels = self.vae.config.z_dim
-        self.register_buffer("mean", torch.tensor(self.vae.config.latents_mean).view(1, channels, 1, 1, 1), False)
-        self.register_buffer("std", torch.tensor(self.vae.config.latents_std).view(1, channels, 1, 1, 1), False)
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1, 1), False)
+        self.register_buffer("std", torch.ones(1, channels, 1, 1, 1), False)
+        self.set_statistics(self.vae.config.latents_mean, self.vae.config.latents_std)
 
     def set_statistics(self, latents_mean: list[float], latents_std: list[float]) -> None:
         """Mean and deviation of each latent channel, in the configuration and in use."""

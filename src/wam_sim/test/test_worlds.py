@@ -16,7 +16,7 @@ seeds = st.integers(0, 100_000)
 splits = st.sampled_from(SPLITS)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(splits, seeds)
 def test_a_world_is_the_same_every_time_it_is_made(split: str, seed: int) -> None:
     first, second = make_world(split, seed), make_world(split, seed)
@@ -24,7 +24,7 @@ def test_a_world_is_the_same_every_time_it_is_made(split: str, seed: int) -> Non
     assert np.array_equal(first.field.cost, second.field.cost)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(splits, seeds)
 def test_every_world_has_a_start_a_goal_and_a_way(split: str, seed: int) -> None:
     world = make_world(split, seed)

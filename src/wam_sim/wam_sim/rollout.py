@@ -15,6 +15,7 @@ from wam_controller.tracker import Reference, make_reference, make_tracker
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy
 from wam_models.types import EgoState, Observation, Refusal, Trajectory
+from wam_planner.plan_validator import ValidatorLimits, validate
 from wam_sim.expert import YardExpert
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
 
@@ -43,14 +44,16 @@ class ExpertDriver:
 
 
 class PolicyDriver:
-    """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal."""
+    """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal. Its plans pass
+    the planner node's validator or are dropped. refusals: why it refused or was rejected; plan_seconds: real time."""
 
     def __init__(self, policy: Policy, instruction: str) -> None:
         self._policy = policy
         self._instruction = instruction
         self._frames: list[tuple[float, np.ndarray]] = []
         self._last_twist = np.zeros(3)
-        self.refusals: list[Refusal] = []
+        self._limits = ValidatorLimits()
+        self.refusals: list[str] = []
         self.plan_seconds: list[float] = []
 
     def plan(self, simulation: YardSimulation) -> Trajectory | None:
@@ -59,13 +62,19 @@ class PolicyDriver:
         keep = simulation.time - (spec.context_frames - 1) * spec.context_dt - PLAN_PERIOD
         while self._frames[0][0] < keep:
             self._frames.pop(0)
-        answer = self._plan(simulation)
+        observation = self._observe(simulation)
+        began = perf_counter()
+        answer = self._policy.plan(observation)
+        self.plan_seconds.append(perf_counter() - began)
         if isinstance(answer, Refusal):
-            self.refusals.append(answer)
+            self.refusals.append(answer.reason.value)
             return None
-        return answer
+        trajectory = answer.trajectory
+        violations = validate(trajectory.times, trajectory.poses, observation.ego, self._limits)
+        self.refusals += [violation.rule.value for violation in violations]
+        return None if violations else trajectory
 
-    def _plan(self, simulation: YardSimulation) -> Trajectory | Refusal:
+    def _observe(self, simulation: YardSimulation) -> Observation:
         spec = self._policy.spec
         wanted = simulation.time - spec.context_dt * np.arange(spec.context_frames)[::-1]
         times = np.array([time for time, _ in self._frames])
@@ -74,7 +83,7 @@ class PolicyDriver:
         twist = simulation.twist
         acceleration = (twist - self._last_twist) / PLAN_PERIOD
         self._last_twist = twist
-        observation = Observation(
+        return Observation(
             frames=np.stack(chosen)[:, None],
             stamps=wanted,
             cameras=spec.cameras,
@@ -82,10 +91,6 @@ class PolicyDriver:
             instruction=self._instruction,
             goal=goal_in_base(simulation),
         )
-        began = perf_counter()
-        answer = self._policy.plan(observation)
-        self.plan_seconds.append(perf_counter() - began)
-        return answer if isinstance(answer, Refusal) else answer.trajectory
 
 
 def goal_in_base(simulation: YardSimulation) -> tuple[float, float]:
@@ -148,5 +153,5 @@ def walk(
         clearance=clearance,
         wall_seconds=perf_counter() - began,
         plan_seconds=tuple(getattr(driver, "plan_seconds", ())),
-        refusals=tuple(refusal.reason.value for refusal in getattr(driver, "refusals", ())),
+        refusals=tuple(getattr(driver, "refusals", ())),
     )

@@ -1,0 +1,47 @@
+"""The benchmark's arithmetic, on walks whose scores can be told by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from wam_models.evaluation.yard import WalkOutcome, interval, score
+
+
+def outcome(reached: bool = True, contact: bool = False, path: float = 10.0, **more: object) -> WalkOutcome:
+    return WalkOutcome("world", reached, contact, 20.0, path, 8.0, 0.3, 5.0, **more)  # type: ignore[arg-type]
+
+
+def test_scores_of_four_walks() -> None:
+    walks = [
+        outcome(path=8.0, plan_seconds=(0.02, 0.04)),
+        outcome(path=16.0),
+        outcome(reached=False, contact=True),
+        outcome(reached=False, refusals=("ego_not_finite",)),
+    ]
+    scores = score(walks)
+    assert (scores.success, scores.contact, scores.timeout) == (0.5, 0.25, 0.25)
+    assert scores.spl == pytest.approx((1.0 + 0.5) / 4)
+    assert scores.clearance_m == pytest.approx(0.3)
+    assert scores.seconds_mean == 20.0 and scores.realtime == 4.0
+    assert scores.plan_ms == pytest.approx({"p50": 30.0, "p99": 39.8})
+    assert scores.refusals == 1
+
+
+def test_a_path_shorter_than_the_grid_s_counts_as_the_shortest() -> None:
+    assert score([outcome(path=7.5)]).spl == 1.0
+
+
+def test_nobody_arrived() -> None:
+    scores = score([outcome(reached=False)])
+    assert scores.spl == 0.0 and scores.seconds_mean != scores.seconds_mean and scores.plan_ms is None
+
+
+def test_intervals_are_wilson_s() -> None:
+    low, high = interval(85, 100)
+    assert (low, high) == pytest.approx((0.767, 0.907), abs=1e-3)
+    assert interval(0, 10)[0] == 0.0 and interval(10, 10)[1] == pytest.approx(1.0)
+
+
+def test_no_walk_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        score([])
