@@ -19,7 +19,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     out = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "choose", lambda seed: course.choose(seed)[:1])
-        result = CliRunner().invoke(command.app, ["--model", "baseline:straight", "--out", str(out)])
+        words = ["--model", "baseline:straight", "--out", str(out), "--gif", str(out / "demo.gif")]
+        result = CliRunner().invoke(command.app, words)
     print(result.output)
     return out, result.exit_code
 
@@ -66,3 +67,4 @@ def test_video_and_plot_can_be_looked_at(outcome):
     assert about["codec"] == "h264" and about["pix_fmt"].startswith("yuv420p") and about["size"] == (960, 400)
     assert about["duration"] > 2.0
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "demo.gif").read_bytes().startswith(b"GIF8")
