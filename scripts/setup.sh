@@ -111,7 +111,7 @@ if ! stamped "$venv/.sdk" "$key"; then
     logged scripts/cyclonedds.sh "$venv/cyclonedds"
     # The build writes the prefix into the module, so a wheel cached for another folder must not be taken.
     CYCLONEDDS_HOME=$venv/cyclonedds LDFLAGS=-Wl,-rpath,$venv/cyclonedds/lib pip_install \
-        --no-build-isolation --no-cache-dir --no-binary cyclonedds -r requirements/sdk.txt
+        --force-reinstall --no-deps --no-build-isolation --no-cache-dir --no-binary cyclonedds -r requirements/sdk.txt
     echo "$key" >"$venv/.sdk"
 fi
 
