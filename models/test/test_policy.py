@@ -13,9 +13,9 @@ import torch
 from nano import TEXTS, nano_config, nano_model, nano_normaliser, nano_policy
 from safetensors.torch import load_file, save_file
 
-from wam_models.checkpoint import FILES, CheckpointError, file_hash, open_checkpoint, save_checkpoint
+from wam_models.checkpoint import FILES, CheckpointError, file_hash, save_checkpoint
 from wam_models.metis.config import Mask
-from wam_models.metis.planning import load_metis, medoid_scores
+from wam_models.metis.planning import medoid_scores
 from wam_models.policy import load_policy
 from wam_models.preprocessing import Preprocessing, to_poses
 from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
@@ -117,6 +117,17 @@ def test_an_output_that_is_not_finite_is_refused() -> None:
     assert isinstance(answer, Refusal) and answer.reason is RefusalReason.OUTPUT_NOT_FINITE
 
 
+def test_running_out_of_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = nano_policy()
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 12 GiB")
+
+    monkeypatch.setattr(policy._model.network, "read_observation", full)
+    answer = policy.plan(observation())
+    assert isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY and "12 GiB" in answer.message
+
+
 def test_a_polite_word_more_is_understood() -> None:
     assert isinstance(nano_policy().plan(observation(instruction="please walk to the goal")), Plan)
 
@@ -131,7 +142,7 @@ def test_a_checkpoint_plans_like_the_model_it_was_made_from(checkpoint: Path) ->
 def test_steps_and_mask_can_be_chosen_at_load(checkpoint: Path) -> None:
     one, three = (load_policy(checkpoint, steps=n).plan(observation()).trajectory.poses for n in (1, 3))
     assert np.abs(one - three).max() > 1e-6
-    joint = load_metis(open_checkpoint(checkpoint), mask=Mask.JOINT).plan(observation())
+    joint = load_policy(checkpoint, mask="joint").plan(observation())
     assert isinstance(joint, Plan)
 
 

@@ -122,15 +122,21 @@ def save_checkpoint(
     partial.rename(directory)
 
 
-def open_policy(directory: Path, *, device: str, steps: int | None, seed: int) -> Policy:
+def open_policy(
+    directory: Path, *, device: str, steps: int | None, seed: int, mask: str | None, threads: int | None
+) -> Policy:
     """The policy in a checkpoint directory; see wam_models.policy.load_policy."""
     checkpoint = open_checkpoint(directory)
     kind = checkpoint.config.get("kind")
     if kind != "metis":
         raise CheckpointError(f"{directory} holds a model of kind {kind!r}; this version runs 'metis'")
+    import torch
+
     from wam_models.metis.planning import load_metis
 
-    return load_metis(checkpoint, device=device, steps=steps, seed=seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return load_metis(checkpoint, device=device, steps=steps, seed=seed, mask=mask)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -38,9 +38,20 @@ class Policy(ABC):
         """Forget everything remembered between plans and restart the noise at `seed`."""
 
 
-def load_policy(directory: str | Path, *, device: str = "cpu", steps: int | None = None, seed: int = 0) -> Policy:
+def load_policy(
+    directory: str | Path,
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    seed: int = 0,
+    mask: str | None = None,
+    threads: int | None = None,
+) -> Policy:
     """The policy in a checkpoint directory, or a baseline by its name (`baseline:stop`, `baseline:straight`,
-    `baseline:constant_velocity`). steps: flow-matching steps a plan, default the checkpoint's own.
+    `baseline:constant_velocity`).
+
+    steps: flow-matching steps a plan, default the checkpoint's own; mask: another attention pattern than the trained
+    one, for ablations; threads: processor threads of this process, default torch's.
 
     Raises CheckpointError (a ValueError whose text names the fix) when the directory is missing, corrupt or its
     hash is not the one recorded when it was written.
@@ -52,4 +63,4 @@ def load_policy(directory: str | Path, *, device: str = "cpu", steps: int | None
         return make_baseline(name.removeprefix("baseline:"))
     from wam_models.checkpoint import open_policy
 
-    return open_policy(Path(directory), device=device, steps=steps, seed=seed)
+    return open_policy(Path(directory), device=device, steps=steps, seed=seed, mask=mask, threads=threads)

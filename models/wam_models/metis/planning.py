@@ -131,6 +131,12 @@ class MetisPolicy(Policy):
         refusal = self._check(observation)
         if refusal is not None:
             return refusal
+        try:
+            return self._plan(observation)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            return Refusal(RefusalReason.OUT_OF_MEMORY, f"{self.spec.model_id} does not fit on {self._device}: {error}")
+
+    def _plan(self, observation: Observation) -> Plan | Refusal:
         clock = _Stages()
         frames = [resize_frame(frame[0], self.spec.image_size) for frame in observation.frames]
         state = state_vector(observation.ego, observation.goal, self._preprocessing.use_acceleration)
@@ -236,7 +242,7 @@ def load_metis(
     steps: int | None = None,
     seed: int = 0,
     candidates: int = 1,
-    mask: Mask | None = None,
+    mask: str | None = None,
 ) -> MetisPolicy:
     """The policy of a checkpoint, in float32. mask: another attention pattern than the trained one, for ablations.
 
@@ -250,7 +256,7 @@ def load_metis(
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where}: the configuration does not describe a Metis ({error})") from None
     if mask is not None:
-        config = replace(config, mask=mask)
+        config = replace(config, mask=Mask(mask))
     try:
         model = MetisModel(config, Tokenizer.from_file(str(checkpoint.tokenizer_file)))
         weights = {name: tensor.float() for name, tensor in load_file(checkpoint.weights_file).items()}

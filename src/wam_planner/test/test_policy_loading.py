@@ -57,7 +57,7 @@ def test_it_is_warmed_up_with_what_it_will_see_and_reset_afterwards(monkeypatch)
     policy = Recorder()
     calls = loads(monkeypatch, policy)
     assert ready_policy("some/model", **SETTINGS) is policy
-    assert calls == [{"model": "some/model", "device": "cpu", "steps": None, "seed": 7}]
+    assert calls == [{"model": "some/model", "device": "cpu", "steps": None, "seed": 7, "threads": SETTINGS["threads"]}]
     assert policy.seen[0].frames.shape == (3, 2, 64, 96, 3)
     assert policy.seen[0].instruction == "walk to the goal"
     assert policy.seeds == [7]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 
 import numpy as np
 
@@ -21,12 +20,9 @@ def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int
     if not model:
         raise ValueError("no model: set the parameter model to a checkpoint directory, or to baseline:straight to try")
     try:
-        policy = load_policy(model, device=device, steps=steps or None, seed=seed)
+        policy = load_policy(model, device=device, steps=steps or None, seed=seed, threads=threads)
     except ImportError as error:
         raise ValueError(f"{error.name} is not installed here, and {model} needs it: see `wam doctor`") from error
-    # Loading imported torch if the policy needs it; a baseline does without.
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
     for _ in range(_WARM_UP_PLANS):
         answer = policy.plan(_stand_in(policy.spec, instruction or _PLAIN_INSTRUCTION))
         if isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY:

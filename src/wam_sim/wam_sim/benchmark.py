@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy, load_policy
@@ -47,22 +46,10 @@ _loaded: dict[Contender, Policy] = {}
 
 
 def _policy(contender: Contender) -> Policy:
-    """One policy a process: loading takes longer than a walk."""
+    """One policy a process, for loading takes longer than a walk, and one thread, for the workers share the cores."""
     if contender not in _loaded:
         _loaded.clear()
-        if contender.source.startswith("baseline:"):
-            _loaded[contender] = load_policy(contender.source)
-        else:
-            import torch
-
-            from wam_models.checkpoint import open_checkpoint
-            from wam_models.metis.config import Mask
-            from wam_models.metis.planning import load_metis
-
-            torch.set_num_threads(1)  # the workers share the cores
-            mask = None if contender.mask is None else Mask(contender.mask)
-            checkpoint = open_checkpoint(Path(contender.source))
-            _loaded[contender] = load_metis(checkpoint, steps=contender.steps, mask=mask)
+        _loaded[contender] = load_policy(contender.source, steps=contender.steps, mask=contender.mask, threads=1)
     return _loaded[contender]
 
 

@@ -247,10 +247,7 @@ def _record_one(job: tuple[Path, str, int, int, Path | None]) -> RecordedRun:
 
 @lru_cache(maxsize=1)
 def _student(checkpoint: Path) -> Policy:
-    import torch
-
-    torch.set_num_threads(1)  # the workers share the cores
-    return load_policy(checkpoint)
+    return load_policy(checkpoint, threads=1)  # the workers share the cores
 
 
 def record_runs(
