@@ -22,7 +22,7 @@ LOG_PERIOD = 30.0  # s
 app = typer.Typer(help="Train a model from recorded runs; continues where it stopped.")
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="The recipe, for example models/configs/metis_yard.yaml.")],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

@@ -1,0 +1,107 @@
+"""`wam train` from nothing: records the expert, trains, lets the student drive, trains again, writes the checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from wam_models.policy import load_policy
+from wam_tools.train import app
+
+NETWORK = {
+    "video": {
+        "patch_size": [1, 2, 2],
+        "num_attention_heads": 2,
+        "attention_head_dim": 24,
+        "in_channels": 4,
+        "out_channels": 4,
+        "text_dim": 16,
+        "freq_dim": 32,
+        "ffn_dim": 64,
+        "num_layers": 2,
+    },
+    "vae": {
+        "base_dim": 4,
+        "decoder_base_dim": 4,
+        "z_dim": 4,
+        "num_res_blocks": 1,
+        "is_residual": True,
+        "in_channels": 12,
+        "out_channels": 12,
+        "patch_size": 2,
+        "scale_factor_spatial": 16,
+        "latents_mean": [0, 0, 0, 0],
+        "latents_std": [1, 1, 1, 1],
+    },
+    "text": {"d_model": 16, "d_ff": 32, "d_kv": 8, "num_heads": 2, "num_layers": 1, "vocab_size": 64},
+    "action": {"width": 16, "ffn": 32, "points": 8, "dt": 0.25},
+    "image_size": [64, 96],
+    "context_frames": 2,
+    "context_dt": 0.5,
+    "future_frames": 4,
+    "future_dt": 0.5,
+    "text_length": 8,
+    "mask": "asymmetric",
+    "steps": 1,
+    "needs_goal": True,
+}
+ROUND = {"steps": 1, "batch": 2, "repeats": 2, "video_batch": 1, "learning_rate": 1e-3}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    record = {"split": "train", "runs": 1}
+    values = {
+        "name": "nano-yard",
+        "version": "0.1",
+        "seed": 0,
+        "output": str(tmp_path / "train"),
+        "cache": str(tmp_path / "cache"),
+        "bundle": str(tmp_path / "bundled"),
+        "use_acceleration": False,
+        "network": NETWORK,
+        "data": {
+            "expert": {"folder": str(tmp_path / "expert"), "record": {**record, "driver": "expert"}},
+            "student": {"folder": str(tmp_path / "student"), "record": {**record, "first_seed": 9, "driver": "policy"}},
+        },
+        "autoencoder": {"steps": 1, "frames": 1, "clips": 1, "clip_every": 2, "learning_rate": 1e-3},
+        "rounds": [{**ROUND, "data": ["expert"]}, {**ROUND, "data": ["expert", "student"]}],
+        "action_times": {"sampler": "power"},
+        "video_times": {"sampler": "uniform", "shift": 5.0},
+        "video_weight": 0.2,
+        "ema": 0.5,
+        "weight_decay": 0.01,
+        "variants": 2,
+        "future_every": 4,
+        "held_out": 0.0,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_from_nothing_to_a_checkpoint_and_a_second_run_repeats_nothing(recipe: Path) -> None:
+    result = CliRunner().invoke(app, [str(recipe), "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    folder = recipe.parent
+    assert [path.name for path in (folder / "expert").glob("train-*")] == ["train-00000-0"]
+    assert [path.name for path in (folder / "student").glob("train-*")] == ["train-00009-0"]
+    assert load_policy(folder / "bundled").spec.model_id.startswith("nano-yard@0.1+")
+    card = (folder / "bundled" / "README.md").read_text()
+    assert "| expert | 1 |" in card and "| student | 1 |" in card
+
+    weights = folder / "train" / "round1.safetensors"
+    before = weights.stat().st_mtime_ns
+    again = CliRunner().invoke(app, [str(recipe), "--workers", "1"])
+    assert again.exit_code == 0, again.output
+    assert weights.stat().st_mtime_ns == before
+    assert "round 0" not in again.output
+
+
+def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, [str(tmp_path / "none.yaml")])
+    assert result.exit_code == 1
+    assert "cannot read the recipe" in result.output and "Traceback" not in result.output
