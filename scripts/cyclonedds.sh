@@ -5,7 +5,7 @@
 set -euo pipefail
 version=0.10.2
 prefix=$1
-PATH=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.venv/bin:$PATH    # cmake and ninja, where apt has not brought them
+PATH=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.venv/bin:$PATH    # for cmake, where apt has not brought it
 
 rm -rf "$prefix"
 mkdir -p "$prefix/lib" "$prefix/bin"
@@ -23,9 +23,9 @@ case $(dpkg-query -W -f '${Version}' cyclonedds-dev 2>/dev/null) in
         git clone --quiet --depth 1 --branch "$version" https://github.com/eclipse-cyclonedds/cyclonedds "$work/source"
         # Where the compiler fortifies by itself (Ubuntu), this version ends the process with "buffer overflow detected"
         # while it writes its configuration to the trace, which the SDK turns on.
-        cmake -S "$work/source" -B "$work/build" -G Ninja -DCMAKE_C_FLAGS=-U_FORTIFY_SOURCE \
+        cmake -S "$work/source" -B "$work/build" -DCMAKE_C_FLAGS=-U_FORTIFY_SOURCE \
             -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib \
             -DENABLE_SSL=OFF -DENABLE_SECURITY=OFF -DENABLE_SHM=OFF -DBUILD_EXAMPLES=OFF -DBUILD_TESTING=OFF
-        cmake --build "$work/build" --target install
+        cmake --build "$work/build" --parallel 2 --target install
         ;;
 esac

@@ -18,7 +18,6 @@ unset PYTHONPATH PYTHONHOME CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH
 export AMENT_PREFIX_PATH=$_wam_venv
 export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
-export CYCLONEDDS_HOME=$_wam_venv/cyclonedds    # the SDK's; another version on the machine must not be taken
 
 # The ROS wheels restart every interpreter once to find their libraries; saying here where they are spares the restart.
 export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1

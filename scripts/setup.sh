@@ -73,20 +73,20 @@ packages=$(missing_packages)
 
 interpreter="$root $("$python" -c 'import sys; print(sys.version)')"
 unfinished=$venv/.unfinished
-if [ -e "$unfinished" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
-    { [ -f "$venv/.interpreter" ] && ! stamped "$venv/.interpreter" "$interpreter"; }; then
+if [ -e "$unfinished" ] || ! stamped "$venv/.interpreter" "$interpreter" ||
+    ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     say "virtual environment with $python"
     : >"$log"
     logged "$python" -m venv --clear "$venv"
+    printf '%s\n' "$interpreter" >"$venv/.interpreter"
 fi
-printf '%s\n' "$interpreter" >"$venv/.interpreter"
 touch "$venv/COLCON_IGNORE" .cache/COLCON_IGNORE
 
 # pip that fails tidies up after itself; pip that is killed does not, and leaves the mark.
-pip_install() {
-    touch "$unfinished"
+installing() {
     local status=0
-    logged env PIP_CONSTRAINT="$root/requirements/lock.txt" "$venv/bin/python" -m pip install "$@" || status=$?
+    touch "$unfinished"
+    logged env PIP_CONSTRAINT="$root/requirements/lock.txt" "$@" || status=$?
     [ $status -gt 128 ] || rm "$unfinished"
     return $status
 }
@@ -97,21 +97,19 @@ key=$(cat requirements/{ros,apt,robot,dev,lock}.txt scripts/repair_wheels.py | d
 if ! stamped "$venv/.wheels" "$key"; then
     say "wheels: ROS 2 Jazzy, torch, MuJoCo and the rest (some minutes)"
     : >"$log"
-    pip_install -r requirements/ros.txt -r requirements/apt.txt -r requirements/robot.txt -r requirements/dev.txt
+    installing "$venv/bin/python" -m pip install \
+        -r requirements/ros.txt -r requirements/apt.txt -r requirements/robot.txt -r requirements/dev.txt
     logged "$venv/bin/python" scripts/repair_wheels.py
     echo "$key" >"$venv/.wheels"
 fi
 
-# 4. The Unitree SDK on Cyclone DDS 0.10.2, which has no wheel for this Python and is built against the C library.
+# 4. The Unitree SDK on the Cyclone DDS that the robot speaks.
 
-key=$(cat requirements/{sdk,lock}.txt scripts/cyclonedds.sh | digest)
+key=$(cat requirements/{sdk,lock}.txt scripts/{sdk,cyclonedds}.sh | digest)
 if ! stamped "$venv/.sdk" "$key"; then
     say "Unitree SDK on Cyclone DDS 0.10.2"
     : >"$log"
-    logged scripts/cyclonedds.sh "$venv/cyclonedds"
-    # The build writes the prefix into the module, so a wheel cached for another folder must not be taken.
-    CYCLONEDDS_HOME=$venv/cyclonedds LDFLAGS=-Wl,-rpath,$venv/cyclonedds/lib pip_install \
-        --force-reinstall --no-deps --no-build-isolation --no-cache-dir --no-binary cyclonedds -r requirements/sdk.txt
+    installing scripts/sdk.sh "$venv"
     echo "$key" >"$venv/.sdk"
 fi
 

@@ -46,7 +46,7 @@ case "$1 $2" in
     "-c "*) exec {sys.executable} "$@" ;;
     "-m venv")
         echo venv >>"$CALLS"
-        mkdir -p "$4/bin"
+        mkdir -p "$4/bin" "$4/lib/python3.11/site-packages"
         rm -f "$4"/.[a-z]*
         cp "$0" "$4/bin/python"
         cp "$(dirname "$0")/colcon" "$4/bin/"
