@@ -84,8 +84,9 @@ def read_run(path: Path) -> Run:
     track = np.array(sorted(odometry, key=lambda row: row[0]))
     track[:, 3] = np.unwrap(track[:, 3])
     at = np.stack([np.interp(stamps, track[:, 0], track[:, i]) for i in range(1, 7)], axis=1)
-    local, times = _labels_at(stamps, at[:, :3], labels)
-    return Run(path.name, [j for _, j in images], stamps, at[:, :3], at[:, 3:], instruction, goal, local, times)
+    taught, taught_times = _labels_at(stamps, at[:, :3], labels)
+    jpegs = [jpeg for _, jpeg in images]
+    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times)
 
 
 def _labels_at(

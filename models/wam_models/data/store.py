@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,4 +112,5 @@ def _build(
         raise BagError("no bag could be used: " + "; ".join(skipped[:3]))
     (folder / "texts.json").write_text(json.dumps({"instructions": instructions, "skipped": skipped}))
     # Written last: a store without it is half made and is made again.
-    np.savez(folder / "windows.npz", **{name: np.concatenate(values) for name, values in parts.items()})
+    joined: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
+    np.savez(folder / "windows.npz", **joined)

@@ -186,8 +186,8 @@ def _run_steps(
     device: str,
 ) -> None:
     decayed = [p for p in trainable.parameters() if p.ndim > 1]
-    plain = [p for p in trainable.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    kept = [p for p in trainable.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, plan.learning_rate, betas=(0.9, 0.95))
     generator = torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1))
     start = 0

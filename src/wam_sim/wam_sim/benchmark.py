@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy, load_policy
 from wam_sim.expert import YardExpert
-from wam_sim.rollout import ExpertDriver, PolicyDriver, walk
+from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.simulation import YardSimulation
-from wam_sim.worlds import make_world
+from wam_sim.worlds import YardWorld, make_world
 
 EXPERT = "expert"
 BASELINES = ("stop", "straight", "constant_velocity")
@@ -53,17 +53,19 @@ def _policy(contender: Contender) -> Policy:
     return _loaded[contender]
 
 
+def _driver(contender: Contender, world: YardWorld, seed: int) -> Driver:
+    if contender.source == EXPERT:
+        return ExpertDriver(YardExpert(world))
+    policy = _policy(contender)
+    policy.reset(seed)
+    return PolicyDriver(policy, INSTRUCTION)
+
+
 def _walk(job: tuple[Contender, str, int]) -> WalkOutcome:
     contender, split, seed = job
     world = make_world(split, seed)
     simulation = YardSimulation(world, seed=seed)
-    if contender.source == EXPERT:
-        driver = ExpertDriver(YardExpert(world))
-    else:
-        policy = _policy(contender)
-        policy.reset(seed)
-        driver = PolicyDriver(policy, INSTRUCTION)
     try:
-        return walk(simulation, driver, tracker=contender.tracker)
+        return walk(simulation, _driver(contender, world, seed), tracker=contender.tracker)
     finally:
         simulation.close()

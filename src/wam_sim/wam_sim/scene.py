@@ -95,7 +95,8 @@ class Scene:
             height=64,
         )
         for number, name in enumerate(("floor", "wall", "panel")):
-            pattern = textures.draw(*getattr(look, name), seed=1000 * world.seed + number)
+            kind, first, second = getattr(look, name)
+            pattern = textures.draw(kind, first, second, seed=1000 * world.seed + number)
             texture = spec.add_texture(
                 name=name,
                 type=mujoco.mjtTexture.mjTEXTURE_2D if name == "floor" else mujoco.mjtTexture.mjTEXTURE_CUBE,
