@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wam_tools import doctor, machine, network
-from wam_tools.finding import Finding, Level
+from wam_tools import doctor, machine, network, workspace
+from wam_tools.finding import SETUP, Finding, Level
 
 WELL = Finding("a thing", Level.OK, "present")
 NOTED = Finding("a use", Level.NOTE, "one use less", "mend it")
@@ -45,7 +45,7 @@ def test_the_robots_cyclone_dds_is_accepted(monkeypatch):
 def test_a_missing_library_is_found(monkeypatch):
     monkeypatch.setattr(machine, "WHEELS", (("no_such_module", "no-such", "nothing"),))
     (finding,) = machine.wheels()
-    assert (finding.name, finding.level, finding.fix) == ("no_such_module", Level.LACKS, "make setup")
+    assert (finding.name, finding.level, finding.fix) == ("no_such_module", Level.LACKS, SETUP)
 
 
 def test_a_library_of_another_version_is_noted(monkeypatch, tmp_path):
@@ -108,3 +108,52 @@ def test_an_interface_outside_the_robots_network_gets_the_line_that_mends_it(mon
 
 def test_an_interface_without_address_cannot_hear_multicast():
     assert network.multicast("no-such-interface").level is Level.NOTE
+
+
+def installed(tmp_path, monkeypatch, *packages):
+    """An install space that knows these packages and holds nothing else."""
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    for package in packages:
+        (index / package).touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+
+def test_the_bundled_model_is_whole():
+    assert workspace.bundled_model().level is Level.OK
+
+
+def test_a_missing_bundled_model_is_found(tmp_path, monkeypatch):
+    installed(tmp_path, monkeypatch, "wam_models")
+    finding = workspace.bundled_model()
+    assert finding.level is Level.LACKS
+    assert "models/bundled" in finding.fix
+
+
+def test_a_workspace_that_is_not_built_lacks_its_model(monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    finding = workspace.bundled_model()
+    assert finding.level is Level.LACKS
+    assert SETUP in finding.fix
+
+
+CALIBRATION = """
+width: 1280
+height: 720
+K: [{focal}, 0.0, 640.0, 0.0, {focal}, 360.0, 0.0, 0.0, 1.0]
+distortion: [0.0, 0.0, 0.0, 0.0, 0.0]
+position: [0.3, 0.0, 0.1]
+pitch_degrees: 0.0
+rectified_fov_degrees: 80.0
+"""
+
+
+@pytest.mark.parametrize(("focal", "level"), [("851.5", Level.OK), ("864.0", Level.NOTE), ("-1.0", Level.NOTE)])
+def test_a_calibration_that_is_wrong_or_not_your_own_is_noted(tmp_path, monkeypatch, focal, level):
+    installed(tmp_path, monkeypatch, "wam_planner")
+    file = tmp_path / "share" / "wam_planner" / "config" / workspace.CALIBRATION
+    file.parent.mkdir(parents=True)
+    file.write_text(CALIBRATION.format(focal=focal))
+    finding = workspace.camera_calibration()
+    assert finding.level is level
+    assert bool(finding.fix) == (level is not Level.OK)

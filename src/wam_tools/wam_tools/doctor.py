@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wam_tools import machine, network
+from wam_tools import machine, network, workspace
 from wam_tools.finding import Finding, Level
 from wam_tools.output import console, show_table, write_json
 
@@ -46,9 +46,11 @@ def examine(interface: str | None) -> list[Finding]:
         machine.python(),
         *machine.wheels(),
         machine.cyclone_dds(),
-        machine.messages(),
         machine.rendering(),
         machine.disk(Path.cwd()),
+        workspace.messages(),
+        workspace.bundled_model(),
+        workspace.camera_calibration(),
         network.ros_domain(),
         network.multicast(interface or network.LOOPBACK),
         network.robot_interface(interface),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+
+# Installs everything: a workspace of wheels, or what a ROS from apt lacks.
+SETUP = "scripts/beside_ros.sh .venv" if Path("/opt/ros").is_dir() else "make setup"
 
 
 class Level(str, Enum):

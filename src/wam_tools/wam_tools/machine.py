@@ -12,14 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from wam_tools.finding import Finding, Level
+from wam_tools.finding import SETUP, Finding, Level
 
 TESTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
 CYCLONE_DDS = "0.10.2"
 DISK_NEEDED = 2e9  # bytes: bags, videos and a training cache of the demo's size
 RENDER_TIMEOUT = 60.0  # s; a software renderer on two busy cores takes about five
 
-SETUP = "make setup"
 RENDERING_LIBRARIES = "sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri"
 
 # Module to import, distribution that pip knows, what it is for; what the demo needs comes first.
@@ -64,25 +63,28 @@ def wheels() -> Iterator[Finding]:
     tested = pins()
     for module, distribution, purpose in WHEELS:
         found = installed_version(distribution)
-        wanted = tested.get(distribution.lower())
+        wanted = tested.get(distribution.lower(), [])
         if find_spec(module) is None:
             yield Finding(module, Level.LACKS, f"missing, needed for {purpose}", SETUP)
         elif found is None:
             yield Finding(module, Level.OK, "present, not installed by pip")
-        elif wanted is not None and found.partition("+")[0] != wanted:
-            yield Finding(module, Level.NOTE, f"{found}, tested with {wanted}", SETUP)
+        elif wanted and found.partition("+")[0] not in wanted:
+            yield Finding(module, Level.NOTE, f"{found}, tested with {' and '.join(wanted)}", SETUP)
         else:
             yield Finding(module, Level.OK, found)
 
 
-def pins() -> dict[str, str]:
-    """Versions by distribution, from the lock that wam_tools installs; empty where colcon has not installed it."""
+def pins() -> dict[str, list[str]]:
+    """Tested versions by distribution: the lock, and what Ubuntu packages. Empty where wam_tools is not installed."""
+    tested: dict[str, list[str]] = {}
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        lock = Path(prefix, "share", "wam_tools", "requirements", "lock.txt")
-        if lock.is_file():
-            lines = (line.partition("==") for line in lock.read_text().splitlines() if not line.startswith("#"))
-            return {name: pin for name, _, pin in lines}
-    return {}
+        for file in sorted(Path(prefix, "share", "wam_tools", "requirements").glob("*.txt")):
+            for line in file.read_text().splitlines():
+                name, _, pin = line.partition("#")[0].partition(";")[0].partition("==")
+                versions = tested.setdefault(name.partition("[")[0].strip().lower(), [])
+                if pin.strip() and pin.strip() not in versions:
+                    versions.append(pin.strip())
+    return tested
 
 
 def installed_version(distribution: str) -> str | None:
@@ -102,15 +104,6 @@ def cyclone_dds() -> Finding:
         return Finding("cyclonedds", Level.LACKS, "missing, needed for Unitree Go2", SETUP)
     reason = f"{found} is refused: a Go2 speaks Cyclone DDS {CYCLONE_DDS}, and this version never finds it"
     return Finding("cyclonedds", Level.LACKS, reason, "rm .venv/.sdk && make setup")
-
-
-def messages() -> Finding:
-    """The messages of this repository are built by colcon, not installed by pip."""
-    if find_spec("wam_msgs") is None:
-        return Finding(
-            "wam_msgs", Level.LACKS, "not built, or this shell does not know it", f"{SETUP}; . scripts/env.sh"
-        )
-    return Finding("wam_msgs", Level.OK, "built")
 
 
 def rendering() -> Finding:
