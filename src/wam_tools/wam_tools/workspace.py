@@ -16,11 +16,9 @@ PUBLISHED_FOCAL_LENGTH = 864.0  # px; of the calibration that config/ ships with
 
 def messages() -> Finding:
     """The messages of this repository are built by colcon, not installed by pip."""
-    mended = f"{SETUP}; . scripts/env.sh"
     if find_spec("wam_msgs") is None:
-        return Finding(
-            "wam_msgs", Level.LACKS, "not built, or this shell does not know it", f"{SETUP}; . scripts/env.sh"
-        )
+        mended = f"{SETUP}; . scripts/env.sh"
+        return Finding("wam_msgs", Level.LACKS, "not built, or this shell does not know it", mended)
     return Finding("wam_msgs", Level.OK, "built")
 
 
