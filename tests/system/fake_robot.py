@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
@@ -74,7 +74,7 @@ class FakeRobot:
         self.node = Node("fake_robot", context=self._context, enable_rosout=False)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._noise = np.random.default_rng(0)
         self._tick = 0
         self.pose: Vector = (0.0, 0.0, 0.0)
@@ -107,8 +107,11 @@ class FakeRobot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._context.try_shutdown()
+        # The executor first: a callback that meets a context which is gone already would raise.
+        self._executor.shutdown(timeout_sec=5.0)
         self._thread.join(timeout=5.0)
+        self.node.destroy_node()
+        self._context.try_shutdown()
 
     @property
     def speed(self) -> float:
@@ -165,12 +168,6 @@ class FakeRobot:
 
     def _keep(self, name: str) -> Callable[[object], None]:
         return lambda message: setattr(self, name, message)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            self.node.destroy_node()
 
     def _on_command(self, message: TwistStamped) -> None:
         self._command, self._heard = planar_twist(message.twist), time.monotonic()

@@ -20,7 +20,7 @@ from typing import Any
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import String
@@ -152,7 +152,7 @@ class Operator:
         self.node = Node("operator", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self.speed = 0.0
         self.state = ""
         self.odometry: list[Odometry] = []
@@ -175,8 +175,11 @@ class Operator:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # The executor first: a callback that meets a context which is gone already would raise.
+        self._executor.shutdown(timeout_sec=5.0)
+        self._thread.join(timeout=5.0)
+        self.node.destroy_node()
         self._context.try_shutdown()
-        self._thread.join(5.0)
 
     @property
     def now(self) -> float:
@@ -207,12 +210,6 @@ class Operator:
         message.header.stamp = time_message(self.now)
         message.twist.linear.x = self.speed
         self._commands.publish(message)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            self.node.destroy_node()
 
 
 @contextmanager
