@@ -1,5 +1,5 @@
 # From a bare machine: `make demo` or `make test`. Each sets up what is missing first; the second time takes seconds.
-.PHONY: setup build test pythons lint types demo clean
+.PHONY: setup build test lint types demo clean
 
 setup:
 	@scripts/setup.sh

@@ -125,8 +125,8 @@ colcon_build() {
 # Contents of what describes a package, names of what a package copies.
 workspace_inputs() {
     local each=(find . \( -path './.*' -o -path ./build -o -path ./install -o -path ./log -o -path ./out \) -prune -o -type f)
-    "${each[@]}" \( -name package.xml -o -name 'setup.*' -o -name CMakeLists.txt -o -name '*.msg' \) -print0 | sort -z |
-        xargs -0 sha256sum
+    "${each[@]}" \( -name package.xml -o -name setup.py -o -name setup.cfg -o -name CMakeLists.txt -o -name '*.msg' \) \
+        -print0 | sort -z | xargs -0 sha256sum
     "${each[@]}" \( -path './launch/*.py' -o -path './config/*' -o -path './models/configs/*' -o -path './models/bundled/*' \
         -o -path './requirements/*' \) -print | sort
 }
