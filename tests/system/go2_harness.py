@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class VirtualRobot:
 
     def __init__(self, folder: Path, domain: int, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
         self.truth_file = folder / "truth.jsonl"
+        self._steps: list[dict[str, Any]] = []
+        self._read = 0  # bytes of the truth file that are in _steps
         self._log = (folder / "robot.log").open("w")
         words = ["--domain", str(domain), "--truth", str(self.truth_file), "--camera-size", "90x160", *arguments]
         self.process = subprocess.Popen(
@@ -87,15 +90,22 @@ class VirtualRobot:
         self.process.stdin.flush()
 
     def steps(self, since: float = 0.0) -> list[dict[str, Any]]:
-        """The physics steps in the truth file from a moment (s since 1970) on."""
-        lines = [json.loads(line) for line in self.truth_file.read_text().splitlines(keepends=True) if line[-1] == "\n"]
-        return [line for line in lines if "pose" in line and line["t"] >= since]
+        """The physics steps in the truth file from a moment (s since 1970) on.
+
+        Only what is new is read: parsing minutes of steps would hold the interpreter from the operator's 50 Hz.
+        """
+        with self.truth_file.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        self._steps += [step for step in map(json.loads, whole.splitlines()) if "pose" in step]
+        return self._steps[bisect_left(self._steps, since, key=lambda step: step["t"]) :]
 
     @property
     def speed(self) -> float:
         """The largest component of the body's twist now, m/s or rad/s."""
-        steps = self.steps()
-        return max(map(abs, steps[-1]["twist"])) if steps else 0.0
+        self.steps()
+        return max(map(abs, self._steps[-1]["twist"])) if self._steps else 0.0
 
     def stop_since(self, moment: float, settle: float = 0.5, patience: float = 10.0) -> Stop:
         """Time and way from `moment` (s since 1970) until the body stood, and stayed, still."""
