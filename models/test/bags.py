@@ -13,9 +13,17 @@ TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 
 def write_bag(
-    path: Path, *, frames: int = 24, period: float = 0.25, speed: float = 0.8, yaw_rate: float = 0.3, seed: int = 0
+    path: Path,
+    *,
+    frames: int = 24,
+    period: float = 0.25,
+    speed: float = 0.8,
+    yaw_rate: float = 0.3,
+    seed: int = 0,
+    scan: bool = False,
 ) -> None:
-    """Images and odometry every `period` s, one instruction, one goal 6 m ahead."""
+    """Images and odometry every `period` s, one instruction, one goal 6 m ahead. scan: of a wall 2 m away that only the
+    left half of the picture sees, 30 degrees to either side."""
     t = TYPES.types
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
@@ -25,6 +33,8 @@ def write_bag(
             "/odom": "nav_msgs/msg/Odometry",
             "/instruction": "std_msgs/msg/String",
             "/goal": "geometry_msgs/msg/PoseStamped",
+            "/scan": "sensor_msgs/msg/LaserScan",
+            "/camera/front/camera_info": "sensor_msgs/msg/CameraInfo",
         }
         connections = {name: writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics.items()}
 
@@ -59,6 +69,20 @@ def write_bag(
                 t["geometry_msgs/msg/TwistWithCovariance"](twist, np.zeros(36)),
             )
             write("/odom", nanoseconds, odometry)
+            if scan:
+                bearings = np.deg2rad(np.arange(-30, 31)).astype(np.float32)
+                ranges = np.where(bearings > 0, 2.0, np.inf).astype(np.float32)
+                step, none = float(bearings[1] - bearings[0]), np.zeros(0, np.float32)
+                first, last = float(bearings[0]), float(bearings[-1])
+                scanned = t["sensor_msgs/msg/LaserScan"](
+                    header, first, last, step, 0.0, period, 0.0, 12.0, ranges, none
+                )
+                write("/scan", nanoseconds, scanned)
+                k = np.array([54.0, 0, 54, 0, 54, 36, 0, 0, 1])  # 90 degrees wide
+                region = t["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+                rest = (np.zeros(5), k, np.eye(3).ravel(), np.zeros(12), 0, 0, region)
+                info = t["sensor_msgs/msg/CameraInfo"](header, 72, 108, "plumb_bob", *rest)
+                write("/camera/front/camera_info", nanoseconds, info)
             if i == 0:
                 write("/instruction", nanoseconds, t["std_msgs/msg/String"]("walk to the goal"))
                 goal = t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), pose(6.0, 0.0, 0.0))

@@ -19,6 +19,7 @@ from wam_models.data.windows import make_windows
 from wam_models.policy import load_policy
 from wam_models.training.augment import mirror_actions, mirror_state
 from wam_models.training.recipe import Recipe, RecipeError, read_recipe
+from wam_models.training.shards import Shards
 from wam_models.training.train import train_round
 from wam_models.types import EgoState, Observation, Plan
 
@@ -41,7 +42,15 @@ def recipe_in(folder: Path, steps: int = 2) -> Recipe:
         "data": {"runs": {"folder": str(folder / "bags")}},
         "autoencoder": {"steps": 2, "frames": 2, "clips": 1, "clip_every": 2, "learning_rate": 1e-3},
         "rounds": [
-            {"data": ["runs"], "steps": steps, "batch": 3, "repeats": 2, "video_batch": 2, "learning_rate": 1e-3},
+            {
+                "data": ["runs"],
+                "steps": steps,
+                "batch": 4,
+                "repeats": 2,
+                "video_batch": 2,
+                "learning_rate": 1e-3,
+                "shards": 2,
+            },
         ],
         "action_times": {"sampler": "power", "exponent": 1.5},
         "video_times": {"sampler": "uniform", "shift": 5.0},
@@ -99,6 +108,25 @@ def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
     assert "| runs | 3 | 48 |" in card and "Seed 3" in card
 
 
+def test_shards_give_the_mean_gradient_of_the_whole_batch() -> None:
+    torch.manual_seed(0)
+    model, batch = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 2)), torch.randn(6, 5)
+    model(batch).square().mean().backward()
+    expected = [p.grad.clone() for p in model.parameters()]
+    for count in (1, 2, 3):
+        parts = batch.chunk(count)
+        with Shards(model, count) as shards:
+            for _ in range(2):  # gradients of the step before must not linger in a view
+                model.zero_grad(set_to_none=True)
+                shards.backward(lambda view, shard, parts=parts: view(parts[shard]).square().mean().backward())
+        for parameter, wanted in zip(model.parameters(), expected, strict=True):
+            assert torch.allclose(parameter.grad, wanted, atol=1e-6)
+    with Shards(model, 2) as shards, torch.no_grad():
+        model[0].bias += 1.0
+        seen = shards.backward(lambda view, _: view[0].bias.sum().item())
+    assert seen[0] == seen[1]
+
+
 def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", frames=24, speed=0.8, yaw_rate=0.3)
     config = nano_config()
@@ -112,6 +140,34 @@ def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
     assert windows.future[0].tolist() == [2, 4, 6, 8]
     assert windows.states[0, :3] == pytest.approx([0.8, 0.0, 0.3])
     assert windows.states[0, 5:] == pytest.approx([1.0, 1.0, 0.0])
+
+
+def test_a_scan_is_read_by_column_of_the_picture_and_unknown_outside_the_lidars_view(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", frames=4, scan=True)
+    scan = read_run(tmp_path / "bag").scan
+    assert scan is not None and scan.ranges.shape == (4, 61) and scan.focal == pytest.approx(0.5)
+    ranges = scan.by_column(24)
+    bearings = np.degrees(np.arctan((0.5 - (np.arange(24) + 0.5) / 24) / 0.5))
+    assert np.isnan(ranges[:, np.abs(bearings) > 32]).all()
+    assert (ranges[:, (bearings > 1) & (bearings < 30)] == 2.0).all()
+    assert np.isinf(ranges[:, (bearings < -1) & (bearings > -30)]).all()
+    write_bag(tmp_path / "blind", frames=4)
+    assert read_run(tmp_path / "blind").scan is None
+
+
+def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    for number in range(2):
+        write_bag(tmp_path / "bags" / f"scan{number}", scan=True)
+    recipe = replace(recipe, autoencoder=replace(recipe.autoencoder, steps=30, clip_every=10, range_frames=4))
+    figures: list[dict[str, float]] = []
+
+    def keep(stage: str, done: int, of: int, now: dict[str, float]) -> None:
+        if stage == "autoencoder" and "range" in now:  # a batch may hold no frame with a scan
+            figures.append(now)
+
+    train_round(recipe, 0, keep)
+    assert figures[-1]["range"] < figures[0]["range"]
 
 
 def test_mirroring_twice_is_nothing_and_once_swaps_left_and_right() -> None:

@@ -28,6 +28,7 @@ class Baseline(Policy):
             horizon=_POINTS,
             dt=_DT,
             needs_goal=needs_goal,
+            blind=True,
         )
 
     def plan(self, observation: Observation) -> Plan | Refusal:

@@ -13,7 +13,8 @@ from wam_models.types import Observation, Plan, Refusal
 class PolicySpec:
     """What a policy takes and gives. model_id: "<name>@<version>+<hash8>"; cameras: the views it wants, in order;
     context_frames at context_dt seconds apart; image_size: (height, width) it was trained at; any size of the same
-    aspect ratio within 15 % is resized, others are refused; horizon points at dt seconds apart."""
+    aspect ratio within 15 % is resized, others are refused; horizon points at dt seconds apart; blind: what is in the
+    frames changes no plan, so a simulator need not draw them."""
 
     model_id: str
     cameras: tuple[str, ...]
@@ -23,6 +24,7 @@ class PolicySpec:
     horizon: int
     dt: float
     needs_goal: bool
+    blind: bool = False
 
 
 class Policy(ABC):

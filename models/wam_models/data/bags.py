@@ -12,6 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 
 IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
 GOAL, LABELS = "/goal", "/expert/trajectory"
+SCAN, CAMERA = "/scan", "/camera/front/camera_info"
 
 
 class BagError(ValueError):
@@ -19,10 +20,30 @@ class BagError(ValueError):
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Ranges (N, B) m, inf where nothing was met, at each frame, on bearings (B,) rad, ascending, left positive; focal:
+    of the camera, in widths of its picture."""
+
+    ranges: np.ndarray
+    bearings: np.ndarray
+    focal: float
+
+    def by_column(self, columns: int) -> np.ndarray:
+        """(N, columns) m straight ahead of each of `columns` equal strips of the rectified picture, from its left; NaN
+        where the lidar does not look."""
+        middle = (np.arange(columns) + 0.5) / columns
+        wanted = np.arctan((0.5 - middle) / self.focal)
+        nearest = np.abs(self.bearings[:, None] - wanted).argmin(axis=0)
+        outside = (wanted < self.bearings[0] - 0.02) | (wanted > self.bearings[-1] + 0.02)
+        return np.where(outside, np.nan, self.ranges[:, nearest])
+
+
+@dataclass(frozen=True)
 class Run:
     """One recorded run on the camera's clock. jpegs: N encoded frames; stamps: (N,) s; poses: (N, 3) in odom and
     twists: (N, 3) in base_link, interpolated at the stamps; labels: (N, H, 3) in base_link at label_times (H,) s after
-    the frame, or None when the bag holds no teacher; goal: (x, y) m in odom or None."""
+    the frame, or None when the bag holds no teacher; goal: (x, y) m in odom or None; scan: of a lidar at the camera, or
+    None."""
 
     name: str
     jpegs: list[bytes]
@@ -33,6 +54,7 @@ class Run:
     goal: tuple[float, float] | None
     labels: np.ndarray | None
     label_times: np.ndarray | None
+    scan: Scan | None = None
 
     def frame(self, index: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises BagError when the JPEG is corrupt."""
@@ -55,8 +77,10 @@ def read_run(path: Path) -> Run:
     images: list[tuple[float, bytes]] = []
     odometry: list[np.ndarray] = []
     labels: list[tuple[float, np.ndarray, np.ndarray]] = []
-    instruction, goal = "", None
-    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS}
+    scans: list[tuple[float, np.ndarray]] = []
+    bearings = np.zeros(0)
+    instruction, goal, focal = "", None, None
+    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA}
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
@@ -72,6 +96,11 @@ def read_run(path: Path) -> Run:
                     times = np.array([_seconds(point.time_from_start) for point in message.points])
                     poses = np.array([_pose(point.pose) for point in message.points])
                     labels.append((_seconds(message.header.stamp), times, poses))
+                elif connection.topic == SCAN:
+                    scans.append((_seconds(message.header.stamp), np.array(message.ranges)))
+                    bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
+                elif connection.topic == CAMERA:
+                    focal = float(message.k[0]) / message.width
                 elif connection.topic == INSTRUCTION:
                     instruction = message.data
                 else:
@@ -86,7 +115,21 @@ def read_run(path: Path) -> Run:
     at = np.stack([np.interp(stamps, track[:, 0], track[:, i]) for i in range(1, 7)], axis=1)
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
     jpegs = [jpeg for _, jpeg in images]
-    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times)
+    seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
+    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen)
+
+
+def _scan_at(
+    stamps: np.ndarray, scans: list[tuple[float, np.ndarray]], bearings: np.ndarray, focal: float
+) -> Scan | None:
+    """The scan nearest to each frame; None when there is none within 0.1 s of one of them, or they change size."""
+    if not scans or any(len(ranges) != len(bearings) for _, ranges in scans):
+        return None
+    times = np.array([time for time, _ in scans])
+    nearest = np.abs(times - stamps[:, None]).argmin(axis=1)
+    if np.abs(times[nearest] - stamps).max() > 0.1:
+        return None
+    return Scan(np.stack([scans[i][1] for i in nearest]), bearings, focal)
 
 
 def _labels_at(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +60,6 @@ def open_latents(
     return LatentCache(frames, futures, targets, target_variant)
 
 
-@torch.no_grad()
 def _build(
     autoencoder: VideoAutoencoder,
     store: WindowStore,
@@ -75,7 +77,13 @@ def _build(
     )
     futures: list[np.ndarray | None] = [None] * len(targets)
     target_run = store.frame_run[store.windows.context[targets, -1]]
-    for run in progress(np.unique(store.frame_run).tolist()):
+    own = threading.local()
+
+    @torch.no_grad()
+    def encode_run(run: int) -> int:
+        if not hasattr(own, "autoencoder"):  # it keeps a cache on itself, so one serves one thread
+            torch.set_num_threads(1)
+            own.autoencoder = copy.deepcopy(autoencoder)
         numbers = np.flatnonzero(store.frame_run == run)
         images = to_unit(torch.from_numpy(np.array(store.frames[numbers[0] : numbers[-1] + 1]))).transpose(0, 1)
         for variant in range(variants):
@@ -83,13 +91,24 @@ def _build(
             lit = jitter_light(images[None], torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31))[0]
             if variant % 2:
                 lit = mirror(lit)
-            frames[variant, numbers] = _encode(autoencoder, lit.transpose(0, 1)[:, :, None], 16)[:, :, 0]
+            frames[variant, numbers] = _encode(own.autoencoder, lit.transpose(0, 1)[:, :, None], 16)[:, :, 0]
             wanted = np.flatnonzero((target_run == run) & (target_variant == variant))
             if len(wanted):
                 newest, future = store.windows.context[targets[wanted], -1:], store.windows.future[targets[wanted]]
                 clips = lit[:, np.concatenate([newest, future], axis=1) - numbers[0]].transpose(0, 1)
-                for index, latents in zip(wanted, _encode(autoencoder, clips, 4)[:, :, 1:]):
+                for index, latents in zip(wanted, _encode(own.autoencoder, clips, 4)[:, :, 1:]):
                     futures[index] = latents
+        return run
+
+    # Whole runs side by side use the cores better than the threads inside one small convolution.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in progress(pool.map(encode_run, np.unique(store.frame_run).tolist())):
+                pass
+    finally:
+        torch.set_num_threads(threads)
     if not np.isfinite(frames).all():
         raise ValueError("the autoencoder's latents are not finite: train it again, or check its statistics")
     stacked = np.stack([f for f in futures if f is not None]) if len(targets) else np.zeros((0, *shape[1:]), np.float16)

@@ -17,20 +17,24 @@ from wam_models.data.windows import Windows, make_windows
 from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
 
+COLUMN = 4  # px of the resized picture that share one range
+
 _FIELDS = ("context", "future", "states", "actions", "imitated")
 
 
 @dataclass(frozen=True)
 class WindowStore:
     """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; instruction:
-    (N,) index into `instructions`; frame_run: (M,) index of the bag a frame is from; skipped: what was wrong with the
-    bags left out; folder: where all this is kept."""
+    (N,) index into `instructions`; frame_run: (M,) index of the bag a frame is from; ranges: float32 (M, W / COLUMN) m
+    by column of the picture, NaN where the bag has no scan; skipped: what was wrong with the bags left out; folder:
+    where all this is kept."""
 
     frames: np.ndarray
     windows: Windows
     instruction: np.ndarray
     instructions: list[str]
     frame_run: np.ndarray
+    ranges: np.ndarray
     skipped: list[str]
     folder: Path
 
@@ -63,7 +67,7 @@ def open_store(
     names = [str(bag) for bag in bags]
     shape = (config.image_size, config.context_frames, config.context_dt, config.future_frames, config.future_dt)
     action = (config.action.points, config.action.dt, config.action.values)
-    key = hashlib.sha256(json.dumps([names, shape, action, use_acceleration]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(json.dumps([names, shape, action, use_acceleration, COLUMN]).encode()).hexdigest()[:12]
     folder = cache / f"windows-{key}"
     if not (folder / "windows.npz").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -71,10 +75,10 @@ def open_store(
         _build(bags, folder, config, use_acceleration, progress)
     with np.load(folder / "windows.npz") as saved:
         windows = Windows(**{name: saved[name] for name in _FIELDS})
-        instruction, frame_run = saved["instruction"], saved["frame_run"]
+        instruction, frame_run, ranges = saved["instruction"], saved["frame_run"], saved["ranges"]
     texts = json.loads((folder / "texts.json").read_text())
     frames = np.memmap(folder / "frames.u8", np.uint8, "r").reshape(-1, *config.image_size, 3)
-    return WindowStore(frames, windows, instruction, texts["instructions"], frame_run, texts["skipped"], folder)
+    return WindowStore(frames, windows, instruction, texts["instructions"], frame_run, ranges, texts["skipped"], folder)
 
 
 def _build(
@@ -84,10 +88,10 @@ def _build(
     use_acceleration: bool,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> None:
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", "frame_run")}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", "frame_run", "ranges")}
     instructions: list[str] = []
     skipped: list[str] = []
-    frames = 0
+    frames, columns = 0, config.image_size[1] // COLUMN
     with (folder / "frames.u8").open("wb") as file:
         for number, bag in enumerate(progress(bags)):
             try:
@@ -107,6 +111,9 @@ def _build(
             count = len(windows.imitated)
             parts["instruction"].append(np.full(count, instructions.index(run.instruction)))
             parts["frame_run"].append(np.full(len(images), number))
+            blind = np.full((len(images), columns), np.nan)
+            ranges = blind if run.scan is None else run.scan.by_column(columns)
+            parts["ranges"].append(ranges.astype(np.float32))
             frames += len(images)
     if not frames:
         raise BagError("no bag could be used: " + "; ".join(skipped[:3]))

@@ -27,20 +27,25 @@ class DataSet:
 
 @dataclass(frozen=True)
 class AutoencoderTraining:
-    """steps of `frames` single frames or, every `clip_every`-th, `clips` clips; learning_rate decays linearly."""
+    """steps of `frames` single frames or, every `clip_every`-th, `clips` clips; learning_rate decays linearly.
+    range_frames more single frames are not decoded: like all others they train, with range_weight, the ranges that a
+    head reads off the latents, where the bags have a lidar's scan."""
 
     steps: int
     frames: int
     clips: int
     clip_every: int
     learning_rate: float
+    range_frames: int = 0
+    range_weight: float = 0.3
 
 
 @dataclass(frozen=True)
 class Round:
     """steps of training on `data` (names), continuing from the round before. batch: windows a step that train the
     actions alone, each under `repeats` draws of noise and time, for reading the observation is most of the work;
-    video_batch: windows a step that train video and actions jointly."""
+    video_batch: windows a step that train video and actions jointly; shards: equal parts of both, worked on side by
+    side, for a CPU with that many cores."""
 
     data: list[str]
     steps: int
@@ -49,6 +54,13 @@ class Round:
     learning_rate: float
     repeats: int = 1
     warmup: int = 200
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        if self.shards < 1 or self.batch % self.shards or self.video_batch % self.shards:
+            raise ValueError(
+                f"batch {self.batch} and video_batch {self.video_batch} do not part into {self.shards} shards"
+            )
 
 
 @dataclass(frozen=True)

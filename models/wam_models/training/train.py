@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from wam_models.training.augment import mirror_actions
 from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses
 from wam_models.training.card import card, write_checkpoint
 from wam_models.training.recipe import Recipe, Round
-from wam_models.training.vae import measure_latents, train_autoencoder
+from wam_models.training.shards import Shards
+from wam_models.training.vae import AutoencoderTrainee, measure_latents, quiet_start, train_autoencoder
 from wam_models.wan.block import KeysValues
 from wam_models.wan.text import InstructionEncoder, word_tokenizer
 from wam_models.wan.vae import VideoAutoencoder
@@ -92,23 +93,26 @@ def _autoencoder(recipe: Recipe, store: WindowStore, report: Report) -> VideoAut
     done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
     if not statistics.exists():
         state = recipe.output / "autoencoder_state.pt"
-        optimiser = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
+        quiet_start(autoencoder)
+        trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size)
+        optimiser = torch.optim.AdamW(trainee.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
         generator = torch.Generator().manual_seed(recipe.seed)
         start = 0
         if state.exists():
             saved = torch.load(state, weights_only=True)
-            autoencoder.load_state_dict(saved["model"])
+            trainee.load_state_dict(saved["model"])
             optimiser.load_state_dict(saved["optimiser"])
-            generator.set_state(saved["generator"])
+            generator.set_state(saved["generators"][0])
             start = saved["step"]
-        average = _Average()
+        averages: dict[str, _Average] = {}
 
-        def on_step(step: int, loss: float) -> None:
-            report("autoencoder", step, settings.steps, {"loss": average(loss)})
+        def on_step(step: int, losses: dict[str, float]) -> None:
+            figures = {name: averages.setdefault(name, _Average())(value) for name, value in losses.items()}
+            report("autoencoder", step, settings.steps, figures)
             if step % SAVE_EVERY == 0:
-                _save_state(state, autoencoder, optimiser, generator, step)
+                _save_state(state, trainee, optimiser, [generator], step)
 
-        train_autoencoder(autoencoder, store, asdict(settings), generator, start, optimiser, on_step)
+        train_autoencoder(trainee, store, settings, generator, start, optimiser, on_step)
         mean, std = measure_latents(autoencoder, store, generator)
         _save_weights(autoencoder, done)
         statistics.write_text(json.dumps({"latents_mean": mean, "latents_std": std}))
@@ -189,7 +193,9 @@ def _run_steps(
     kept = [p for p in trainable.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, plan.learning_rate, betas=(0.9, 0.95))
-    generator = torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1))
+    generators = [
+        torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1) + shard) for shard in range(plan.shards)
+    ]
     start = 0
     state = recipe.output / f"round{number}_state.pt"
     if state.exists():
@@ -197,42 +203,53 @@ def _run_steps(
         trainable.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
-        generator.set_state(saved["generator"])
+        for generator, saved_state in zip(generators, saved["generators"], strict=True):
+            generator.set_state(saved_state)
         start = saved["step"]
 
     training = np.flatnonzero(~data.held_out)
     video_training = np.flatnonzero(~data.held_out[data.future_window])
     trainable.train()
     smooth_action, smooth_video = _Average(), _Average()
-    for step in range(start, plan.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
-        plain, video = draw_batches(data, normaliser, plan, training, video_training, generator, device)
-        losses = []
+    share = replace(plan, batch=plan.batch // plan.shards, video_batch=plan.video_batch // plan.shards, shards=1)
+
+    def work(model: Trainable, shard: int) -> tuple[float | None, float | None]:
+        """One shard's losses, after their backward pass: of the actions alone and of the future video."""
+        generator = generators[shard]
+        plain, video = draw_batches(data, normaliser, share, training, video_training, generator, device)
+        losses, action, picture = [], None, None
         # On a CPU, narrow matrices are slower in bfloat16 than in float32.
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
             if plain is not None:
-                text = trainable.read_texts(data.instructions, plain.instruction, plan.repeats)
-                loss = action_loss(trainable.network, plain, text, recipe.action_times, plan.repeats, generator)
-                losses.append(loss * plan.batch / (plan.batch + plan.video_batch))
-                smooth_action(float(loss.detach()))
+                text = model.read_texts(data.instructions, plain.instruction, plan.repeats)
+                action = action_loss(model.network, plain, text, recipe.action_times, plan.repeats, generator)
+                losses.append(action * plan.batch / (plan.batch + plan.video_batch))
             if video is not None:
-                text = trainable.read_texts(data.instructions, video.instruction)
-                action, picture = joint_losses(
-                    trainable.network, video, text, recipe.action_times, recipe.video_times, generator
-                )
-                losses.append(action * plan.video_batch / (plan.batch + plan.video_batch))
+                text = model.read_texts(data.instructions, video.instruction)
+                times = recipe.action_times, recipe.video_times
+                beside, picture = joint_losses(model.network, video, text, *times, generator)
+                losses.append(beside * plan.video_batch / (plan.batch + plan.video_batch))
                 losses.append(recipe.video_weight * picture)
-                smooth_video(float(picture.detach()))
-        optimiser.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
-        torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
-        optimiser.step()
-        average.update_parameters(trainable)
-        figures = {"action": smooth_action.value, "video": smooth_video.value}
-        report(f"round {number}", step + 1, plan.steps, figures)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
-            _save_state(state, trainable, optimiser, generator, step + 1, average=average.state_dict())
+        return tuple(None if loss is None else float(loss.detach()) for loss in (action, picture))  # type: ignore[return-value]
+
+    with Shards(trainable, plan.shards) as shards:
+        for step in range(start, plan.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
+            optimiser.zero_grad(set_to_none=True)
+            for action, picture in shards.backward(work):
+                if action is not None:
+                    smooth_action(action)
+                if picture is not None:
+                    smooth_video(picture)
+            torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
+            optimiser.step()
+            average.update_parameters(trainable)
+            figures = {"action": smooth_action.value, "video": smooth_video.value}
+            report(f"round {number}", step + 1, plan.steps, figures)
+            if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
+                _save_state(state, trainable, optimiser, generators, step + 1, average=average.state_dict())
     state.unlink(missing_ok=True)
 
 
@@ -282,11 +299,17 @@ def _save_weights(model: nn.Module, path: Path) -> None:
 
 
 def _save_state(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, step: int, **more: Any
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generators: list[torch.Generator],
+    step: int,
+    **more: Any,
 ) -> None:
     """Written beside and renamed: a stop in the middle of saving loses nothing."""
     partial = path.with_suffix(".partial")
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generator": generator.get_state()}
+    drawn = [generator.get_state() for generator in generators]
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generators": drawn}
     torch.save({**state, "step": step, **more}, partial)
     partial.rename(path)
 

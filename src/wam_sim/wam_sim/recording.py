@@ -1,6 +1,7 @@
 """Runs in the yard recorded as MCAP bags, with the topics and types a robot records: raw material for training.
 
 Beside what a robot has, a bag holds `expert/trajectory`: what the expert would have done at each frame, whoever drove.
+`scan` is what a flat lidar beside the camera would have measured; only training reads it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from wam_controller.tracker import make_reference
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Trajectory
 from wam_sim.expert import YardExpert
+from wam_sim.ranging import BEARINGS, MAX_RANGE, scan, segments_of
 from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.scene import HORIZONTAL_FOV
 from wam_sim.simulation import YardSimulation
@@ -85,6 +87,7 @@ class RunRecorder:
             ("instruction", "std_msgs/msg/String"),
             ("goal", "geometry_msgs/msg/PoseStamped"),
             ("expert/trajectory", "wam_msgs/msg/Trajectory"),
+            ("scan", "sensor_msgs/msg/LaserScan"),
         ):
             self._connections[topic] = self._writer.add_connection(f"/{topic}", kind, typestore=self._types)
         return self
@@ -96,8 +99,17 @@ class RunRecorder:
         else:
             shutil.rmtree(self._partial, ignore_errors=True)
 
-    def frame(self, time: float, image: np.ndarray, pose: np.ndarray, twist: np.ndarray, plan: Trajectory) -> None:
-        """One camera frame (uint8 (H, W, 3) RGB) with pose, twist and the expert's plan of the same instant."""
+    def frame(
+        self,
+        time: float,
+        image: np.ndarray,
+        pose: np.ndarray,
+        twist: np.ndarray,
+        plan: Trajectory,
+        ranges: np.ndarray,
+    ) -> None:
+        """One camera frame (uint8 (H, W, 3) RGB) with pose, twist, the expert's plan and the lidar's ranges (m, on
+        ranging.BEARINGS) of the same instant."""
         t = self._types.types
         stamp = _stamp(t, time)
         header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
@@ -114,6 +126,7 @@ class RunRecorder:
             self._write("goal", time, t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), goal))
             self._first = False
         self._write("expert/trajectory", time, self._trajectory(stamp, plan, pose))
+        self._write("scan", time, self._scan(stamp, ranges))
 
     def _write(self, topic: str, time: float, message: object) -> None:
         kind = self._connections[topic].msgtype  # type: ignore[attr-defined]
@@ -129,6 +142,15 @@ class RunRecorder:
         region = t["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         return t["sensor_msgs/msg/CameraInfo"](
             header, height, width, "plumb_bob", np.zeros(5), k, np.eye(3).ravel(), p, 0, 0, region
+        )
+
+    def _scan(self, stamp: object, ranges: np.ndarray) -> object:
+        t = self._types.types
+        header = t["std_msgs/msg/Header"](stamp, "camera_front_link")
+        first, last, step = float(BEARINGS[0]), float(BEARINGS[-1]), float(BEARINGS[1] - BEARINGS[0])
+        nothing = np.zeros(0, np.float32)
+        return t["sensor_msgs/msg/LaserScan"](
+            header, first, last, step, 0.0, FRAME_PERIOD, 0.0, MAX_RANGE, ranges.astype(np.float32), nothing
         )
 
     def _pose(self, pose: np.ndarray | tuple[float, float, float]) -> object:
@@ -212,13 +234,15 @@ def record_run(
     expert = YardExpert(world, pace)
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation, instruction)
+    segments = segments_of(world.static_footprints)
     frames = 0
     with RunRecorder(path, world, instruction, {"pace": pace, "episode": episode}) as recorder:
 
         def keep(now: YardSimulation, plan: Trajectory | None) -> None:
             nonlocal frames
             label = plan if driving is teacher and plan is not None else teacher.plan(now)
-            recorder.frame(now.time, now.render(), now.pose, now.twist, label)
+            ranges = scan(segments, now.pose, now.walkers)
+            recorder.frame(now.time, now.render(), now.pose, now.twist, label, ranges)
             frames += 1
 
         result = walk(

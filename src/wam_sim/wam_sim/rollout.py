@@ -57,8 +57,9 @@ class PolicyDriver:
         self.plan_seconds: list[float] = []
 
     def plan(self, simulation: YardSimulation) -> Trajectory | None:
-        self._frames.append((simulation.time, simulation.render()))
         spec = self._policy.spec
+        frame = np.zeros((*spec.image_size, 3), np.uint8) if spec.blind else simulation.render()
+        self._frames.append((simulation.time, frame))
         keep = simulation.time - (spec.context_frames - 1) * spec.context_dt - PLAN_PERIOD
         while self._frames[0][0] < keep:
             self._frames.pop(0)

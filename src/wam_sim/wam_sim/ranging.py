@@ -1,0 +1,46 @@
+"""What a flat lidar beside the camera measures: exact distances to the outlines of everything the robot could touch."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from wam_sim.scene import CAMERA_POSITION, HORIZONTAL_FOV
+
+MAX_RANGE = 12.0  # m; nothing nearer is reported as infinite, as sensor_msgs/LaserScan does
+BEARINGS = np.linspace(-HORIZONTAL_FOV / 2, HORIZONTAL_FOV / 2, 81)  # rad, left is positive; 1 degree apart
+_WALKER_RADIUS = 0.30  # m
+_WALKER = np.array(shapely.Point(0, 0).buffer(_WALKER_RADIUS, quad_segs=4).exterior.coords)
+
+
+def segments_of(outlines: list[shapely.Geometry]) -> np.ndarray:
+    """(S, 2, 2) the edges of all outlines, as start and end (x, y) m."""
+    rings = [
+        np.asarray(ring.coords)
+        for outline in outlines
+        for polygon in shapely.get_parts(outline)
+        for ring in (polygon.exterior, *polygon.interiors)
+    ]
+    edges = [np.stack([ring[:-1], ring[1:]], axis=1) for ring in rings]
+    return np.concatenate(edges) if edges else np.zeros((0, 2, 2))
+
+
+def scan(
+    segments: np.ndarray, pose: np.ndarray, walkers: list[tuple[float, float, float]], bearings: np.ndarray = BEARINGS
+) -> np.ndarray:
+    """(len(bearings),) m from the camera of a body at `pose` (3,) to the first edge on each bearing; inf beyond
+    MAX_RANGE. segments: (S, 2, 2) in the world; walkers: poses of people."""
+    people = [np.stack([_WALKER[:-1], _WALKER[1:]], axis=1) + np.array(walker[:2]) for walker in walkers]
+    edges = np.concatenate([segments, *people]) if people else segments
+    angle = pose[2] + bearings
+    rays = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    origin = pose[:2] + CAMERA_POSITION[0] * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    start, along = edges[:, 0] - origin, edges[:, 1] - edges[:, 0]
+    # origin + r * ray = start + s * along, solved for every ray and edge at once.
+    crossed = rays[:, None, 0] * along[None, :, 1] - rays[:, None, 1] * along[None, :, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = (start[:, 0] * along[:, 1] - start[:, 1] * along[:, 0])[None] / crossed
+        share = (start[None, :, 0] * rays[:, None, 1] - start[None, :, 1] * rays[:, None, 0]) / crossed
+    hit = (distance >= 0) & (share >= 0) & (share <= 1) & np.isfinite(distance)
+    ranges = np.where(hit, distance, np.inf).min(axis=1, initial=np.inf)
+    return np.where(ranges <= MAX_RANGE, ranges, np.inf)
