@@ -9,6 +9,7 @@ import pytest
 
 from wam_models.data.bags import read_run
 from wam_sim.expert import YardExpert
+from wam_sim.ranging import BEARINGS, scan, segments_of
 from wam_sim.recording import INSTRUCTIONS, RunRecorder, record_run, record_runs
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import make_world
@@ -41,6 +42,14 @@ def test_labels_are_the_expert_s_plan_at_each_frame(bag: Path) -> None:
     assert np.abs(run.labels[6] - expected).max() < 1e-6
 
 
+def test_the_scan_is_what_stands_around_the_robot_at_each_frame(bag: Path) -> None:
+    run = read_run(bag)
+    assert run.scan is not None and run.scan.bearings == pytest.approx(BEARINGS, abs=1e-5)
+    expected = scan(segments_of(make_world("train", 4).static_footprints), run.poses[6], [])
+    assert run.scan.ranges[6] == pytest.approx(expected, rel=1e-3)
+    assert run.scan.focal == pytest.approx(0.5 / np.tan(np.radians(40)))
+
+
 def test_runs_that_are_there_are_not_recorded_again(tmp_path: Path) -> None:
     done = tmp_path / "train-00002-0"
     record_run(done, "train", 2, time_limit=1.0)
@@ -56,7 +65,8 @@ def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tm
     with pytest.raises(RuntimeError, match="pulled the plug"), RunRecorder(path, world, "walk to the goal", {}) as bag:
         simulation = YardSimulation(world)
         plan = YardExpert(world).plan(simulation.pose, simulation.twist, [], np.zeros((0, 2)))
-        bag.frame(0.0, np.zeros((90, 160, 3), np.uint8), simulation.pose, simulation.twist, plan)
+        picture, ranges = np.zeros((90, 160, 3), np.uint8), np.full(len(BEARINGS), np.inf)
+        bag.frame(0.0, picture, simulation.pose, simulation.twist, plan, ranges)
         raise RuntimeError("pulled the plug")
     assert not path.exists()
     path.mkdir()
