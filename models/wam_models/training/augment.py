@@ -21,9 +21,27 @@ def jitter_light(frames: Tensor, generator: torch.Generator) -> Tensor:
     x = grey + (x - grey) * draw(0.1, 1.3)
     level = x.mean(dim=tuple(range(1, x.ndim)), keepdim=True)
     x = level + (x - level) * draw(0.6, 1.4)
-    x = x * draw(0.55, 1.35) * draw(0.85, 1.15, 3)
+    x = x * draw(0.55, 1.35) * draw(0.85, 1.15, 3) * _uneven_light(frames, generator)
     x = x + draw(0.0, 0.03) * torch.randn(x.shape, generator=generator)
     return x.clamp(0, 1) * 2 - 1
+
+
+def _uneven_light(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, 1, ..., H, W) factors: for half of the entries a gradient across the picture and one round spot, as a lamp
+    lights the ground in front of it and nothing else; 1 for the others."""
+    batch, height, width = frames.shape[0], *frames.shape[-2:]
+    down = torch.linspace(-1, 1, height)[:, None]
+    right = torch.linspace(-1, 1, width)[None, :]
+
+    def draw(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(batch, generator=generator))[:, None, None]
+
+    slope = draw(-1.2, 1.2) * down + draw(-0.5, 0.5) * right
+    spread = draw(0.25, 0.8)
+    distance = (down - draw(-0.3, 0.9)).square() + (right - draw(-0.8, 0.8)).square()
+    light = slope + draw(-1.2, 0.0) + draw(0.0, 1.6) * (-distance / (2 * spread.square())).exp()
+    uneven = torch.where(draw(0.0, 1.0) < 0.5, light.exp(), torch.ones(()))
+    return uneven.reshape(batch, *(1,) * (frames.ndim - 3), height, width)
 
 
 def mirror(frames: Tensor) -> Tensor:

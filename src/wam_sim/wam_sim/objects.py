@@ -180,6 +180,41 @@ def trolley(rng: np.random.Generator) -> tuple[Part, ...]:
     )
 
 
+def assembly(rng: np.random.Generator) -> tuple[Part, ...]:
+    """Parts of no kind that has a name, standing, lying or held up over a gap: what teaches that covered ground is
+    covered, whatever covers it."""
+    length = rng.uniform(0.15, 0.6)
+
+    def spot() -> tuple[float, float]:
+        return float(rng.uniform(-length, length)), float(rng.uniform(-0.2, 0.2))
+
+    def colour() -> Colour:
+        return (_vivid, _grey, _wood, lambda rng: _grey(rng, 0.03, 0.15))[int(rng.integers(4))](rng)
+
+    parts: list[Part] = []
+    for _ in range(int(rng.integers(1, 4))):
+        shape = str(rng.choice(["box", "cylinder", "capsule", "ellipsoid", "lying"]))
+        tall, wide = rng.uniform(0.1, 0.45), rng.uniform(0.05, 0.3)
+        if shape == "box":
+            parts.append(Part("box", (wide, rng.uniform(0.05, 0.25), tall), (*spot(), tall), colour()))
+        elif shape == "cylinder":
+            parts.append(Part("cylinder", (0.7 * wide, tall), (*spot(), tall), colour()))
+        elif shape == "capsule":
+            parts.append(Part("capsule", (0.5 * wide, tall), (*spot(), tall), colour()))
+        elif shape == "ellipsoid":
+            parts.append(Part("ellipsoid", (wide, rng.uniform(0.1, 0.3), tall), (*spot(), 0.7 * tall), colour()))
+        else:  # across the object, like a roll or a wheel
+            radius = rng.uniform(0.06, 0.32)
+            rolled = (np.pi / 2, 0.0, 0.0)
+            parts.append(Part("cylinder", (radius, rng.uniform(0.03, 0.3)), (*spot(), radius), colour(), rpy=rolled))
+    for _ in range(int(rng.integers(0, 3))):  # held up: the ground is seen beneath, but nothing passes there
+        high, bottom = rng.uniform(0.03, 0.2), rng.uniform(0.12, 0.45)
+        size = (max(length, 0.2) * rng.uniform(0.5, 1.0), rng.uniform(0.08, 0.25), high)
+        shape = str(rng.choice(["box", "ellipsoid"]))
+        parts.append(Part(shape, size, (0.0, 0.0, bottom + high), colour()))
+    return tuple(parts)
+
+
 def motorcycle(rng: np.random.Generator) -> tuple[Part, ...]:
     paint, dark, metal = _vivid(rng), (0.07, 0.07, 0.08), (0.6, 0.6, 0.62)
     side = (np.pi / 2, 0.0, 0.0)
@@ -233,5 +268,7 @@ def person(rng: np.random.Generator) -> tuple[Part, ...]:
 Maker = Callable[[np.random.Generator], tuple[Part, ...]]
 KNOWN_OUTDOOR: tuple[Maker, ...] = (crate, barrel, post, cone, bench, planter, bin, low_wall, trolley)
 KNOWN_INDOOR: tuple[Maker, ...] = (crate, barrel, post, chair, shelf, bin, trolley, planter)
+# Only in `train`, as often as three known kinds.
+TRAINING: tuple[Maker, ...] = (assembly, assembly, assembly)
 # These never occur in `train` or `val`.
 UNSEEN: tuple[Maker, ...] = (motorcycle, rock, bollards)

@@ -180,6 +180,7 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
         makers = objects.UNSEEN
     else:
         makers = objects.KNOWN_INDOOR if indoor else objects.KNOWN_OUTDOOR
+        makers += objects.TRAINING if split == "train" else ()
     things: list[Thing] = []
     taken = [wall.footprint() for wall in walls]
     keep_free = [Point(0, 0).buffer(0.5), Point(goal).buffer(0.3)]
