@@ -16,6 +16,8 @@ from wam_sim.worlds import YardWorld
 _DISC_OFFSETS = np.array([0.23, 0.0, -0.23])
 _DISC_RADIUS = 0.21
 _PERSON_RADIUS = 0.30
+# m of clearance the expert pays to keep: 0.30 left students less room for their errors, 0.50 got stuck in doorways.
+_COMFORT = 0.40
 _STEP = 0.125  # s between two decisions of the look-ahead: half of the trajectory's spacing
 
 
@@ -93,7 +95,7 @@ class YardExpert:
 
         # What is touched late can still be avoided later: only the first second forbids, the rest costs.
         soon = clearance[:, :8].min(axis=1)
-        tight = np.clip(0.30 - clearance, 0, 0.30).mean(axis=1) / 0.30
+        tight = np.clip(_COMFORT - clearance, 0, _COMFORT).mean(axis=1) / _COMFORT
         to_goal = np.hypot(x - self._goal[0], y - self._goal[1])
         arrived = np.where(to_goal.min(axis=1) < 0.25, to_goal.argmin(axis=1), x.shape[1] - 1)
         rows = np.arange(len(x))
@@ -103,7 +105,7 @@ class YardExpert:
         safe_speed = 0.3 + 1.2 * np.clip(soon, 0, None)
         score = (
             remaining
-            + 2.5 * tight
+            + 3.0 * tight
             + 0.15 * away
             + 0.12 * np.abs(self._w - speed[1])
             + 0.05 * np.abs(self._w)
