@@ -6,11 +6,11 @@ import numpy as np
 import shapely
 
 from wam_sim.scene import CAMERA_POSITION, HORIZONTAL_FOV
+from wam_sim.simulation import PERSON_RADIUS
 
 MAX_RANGE = 12.0  # m; nothing nearer is reported as infinite, as sensor_msgs/LaserScan does
 BEARINGS = np.linspace(-HORIZONTAL_FOV / 2, HORIZONTAL_FOV / 2, 81)  # rad, left is positive; 1 degree apart
-_WALKER_RADIUS = 0.30  # m
-_WALKER = np.array(shapely.Point(0, 0).buffer(_WALKER_RADIUS, quad_segs=4).exterior.coords)
+_WALKER = np.array(shapely.Point(0, 0).buffer(PERSON_RADIUS, quad_segs=4).exterior.coords)
 
 
 def segments_of(outlines: list[shapely.Geometry]) -> np.ndarray:
