@@ -8,7 +8,7 @@ import shapely
 from wam_sim.scene import CAMERA_POSITION, HORIZONTAL_FOV
 from wam_sim.simulation import PERSON_RADIUS
 
-MAX_RANGE = 12.0  # m; nothing nearer is reported as infinite, as sensor_msgs/LaserScan does
+MAX_RANGE = 12.0  # m; where nothing is nearer the range is infinite, as sensor_msgs/LaserScan has it
 BEARINGS = np.linspace(-HORIZONTAL_FOV / 2, HORIZONTAL_FOV / 2, 81)  # rad, left is positive; 1 degree apart
 _WALKER = np.array(shapely.Point(0, 0).buffer(PERSON_RADIUS, quad_segs=4).exterior.coords)
 
@@ -25,14 +25,12 @@ def segments_of(outlines: list[shapely.Geometry]) -> np.ndarray:
     return np.concatenate(edges) if edges else np.zeros((0, 2, 2))
 
 
-def scan(
-    segments: np.ndarray, pose: np.ndarray, walkers: list[tuple[float, float, float]], bearings: np.ndarray = BEARINGS
-) -> np.ndarray:
-    """(len(bearings),) m from the camera of a body at `pose` (3,) to the first edge on each bearing; inf beyond
-    MAX_RANGE. segments: (S, 2, 2) in the world; walkers: poses of people."""
+def scan(segments: np.ndarray, pose: np.ndarray, walkers: list[tuple[float, float, float]]) -> np.ndarray:
+    """(81,) m from the camera of a body at `pose` (3,) to the first edge on each of BEARINGS; inf beyond MAX_RANGE.
+    segments: (S, 2, 2) in the world; walkers: poses of people."""
     people = [np.stack([_WALKER[:-1], _WALKER[1:]], axis=1) + np.array(walker[:2]) for walker in walkers]
     edges = np.concatenate([segments, *people]) if people else segments
-    angle = pose[2] + bearings
+    angle = pose[2] + BEARINGS
     rays = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     origin = pose[:2] + CAMERA_POSITION[0] * np.array([np.cos(pose[2]), np.sin(pose[2])])
     start, along = edges[:, 0] - origin, edges[:, 1] - edges[:, 0]
