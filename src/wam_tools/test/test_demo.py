@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,19 @@ def test_a_bag_of_a_run_is_read_back_as_arrays_and_numbers(tmp_path):
     assert 0.0599 < result.sensor_to_command.p50 < 0.0801  # the plan's 60 ms and at most one tick of 20 ms
     assert result.entry()["plan_ms"]["p50"] != result.entry()["plan_ms"]["p50"]  # NaN: no planner status in this bag
     assert result.timing_row()[1] == "-"
+
+
+@pytest.mark.parametrize(("reached", "oldest"), [(True, 0.14), (False, 0.8)])
+def test_a_plan_that_is_walked_out_at_the_goal_is_not_an_old_one(tmp_path, reached, oldest):
+    write_bag(tmp_path / "bag")
+    recording = read_recording(tmp_path / "bag")
+    last_plan = recording.plans.arrivals[-1]
+    ages = np.array([[1000.3, 0.08], [1000.6, 0.14], [last_plan + 0.01, 0.8]])
+    path = tmp_path / "truth.jsonl"
+    path.write_text(step(1000.0, 0.0) + step(1001.0, 0.5))
+    verdict = Verdict(reached, False, not reached, 1.0, 0.3)
+    result = summarise("w", verdict, replace(recording, ages=ages), read_track(path))
+    assert result.plan_age.p99 == pytest.approx(oldest, rel=0.02)
 
 
 def test_a_bag_that_is_not_there_is_named(tmp_path):

@@ -78,9 +78,11 @@ def failed(world: str, failure: str) -> Result:
 
 
 def summarise(world: str, verdict: Verdict, recording: Recording, track: Track) -> Result:
-    """Everything is measured while the gate let the robot move."""
+    """Everything is measured while the gate let the robot move and the planner had somewhere to go."""
     first, last = moving_window(recording.commands)
     plans = recording.plans
+    if verdict.reached and plans.arrivals.size:
+        last = min(last, float(plans.arrivals[-1]))  # at the goal the planner rests; the last plan is walked out
     during = (plans.stamps >= first) & (plans.stamps <= last)
     late = sensor_to_command(plans, recording.controller_stamps, recording.commands[:, 0])
     return Result(
