@@ -21,9 +21,13 @@ def write_bag(
     yaw_rate: float = 0.3,
     seed: int = 0,
     scan: bool = False,
+    odometry_until: float = np.inf,
+    nan_at: int | None = None,
+    turned: bool = False,
 ) -> None:
     """Images and odometry every `period` s, one instruction, one goal 6 m ahead. scan: of a wall 2 m away that only the
-    left half of the picture sees, 30 degrees to either side."""
+    left half of the picture sees, 30 degrees to either side, with one ray too short to be true; turned: from a lidar
+    that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite."""
     t = TYPES.types
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
@@ -68,14 +72,20 @@ def write_bag(
                 t["geometry_msgs/msg/PoseWithCovariance"](pose(float(x), float(y), yaw), np.zeros(36)),
                 t["geometry_msgs/msg/TwistWithCovariance"](twist, np.zeros(36)),
             )
-            write("/odom", nanoseconds, odometry)
+            if i == nan_at:
+                odometry.pose.pose.position.x = float("nan")
+            if i * period <= odometry_until:
+                write("/odom", nanoseconds, odometry)
             if scan:
                 bearings = np.deg2rad(np.arange(-30, 31)).astype(np.float32)
                 ranges = np.where(bearings > 0, 2.0, np.inf).astype(np.float32)
+                ranges[46] = 0.0  # a driver's "no return", 16 degrees to the left
                 step, none = float(bearings[1] - bearings[0]), np.zeros(0, np.float32)
                 first, last = float(bearings[0]), float(bearings[-1])
+                if turned:
+                    first, last, step, ranges = last + 2 * np.pi, first + 2 * np.pi, -step, ranges[::-1].copy()
                 scanned = t["sensor_msgs/msg/LaserScan"](
-                    header, first, last, step, 0.0, period, 0.0, 12.0, ranges, none
+                    header, first, last, step, 0.0, period, 0.1, 12.0, ranges, none
                 )
                 write("/scan", nanoseconds, scanned)
                 k = np.array([54.0, 0, 54, 0, 54, 36, 0, 0, 1])  # 90 degrees wide

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from bags import write_bag
+from bags import TYPES, write_bag
 from nano import nano_config
+from rosbags.rosbag2 import StoragePlugin, Writer
 from safetensors.torch import load_file
 
+from wam_models.checkpoint import CheckpointError
 from wam_models.data.bags import BagError, read_run
+from wam_models.data.store import open_store
 from wam_models.data.windows import make_windows
 from wam_models.policy import load_policy
 from wam_models.training.augment import mirror_actions, mirror_state
@@ -50,6 +55,7 @@ def recipe_in(folder: Path, steps: int = 2) -> Recipe:
                 "video_batch": 2,
                 "learning_rate": 1e-3,
                 "shards": 2,
+                "warmup": 1,
             },
         ],
         "action_times": {"sampler": "power", "exponent": 1.5},
@@ -79,22 +85,26 @@ def test_training_resumes_where_it_stopped_and_ends_with_the_same_weights(
         folder.mkdir()
     directory = train_round(recipe_in(whole, steps=4), 0, lambda *_: None)
 
-    def stop_after_two(stage: str, done: int, of: int, figures: dict[str, float]) -> None:
-        if stage == "round 0" and done == 3:
-            raise Stopped
+    def stopping(*last: object) -> Callable[..., None]:
+        def report(stage: str, done: int, of: int, figures: dict[str, float]) -> None:
+            if (stage, done) == last:
+                raise Stopped
 
-    with pytest.raises(Stopped):
-        train_round(recipe_in(halved, steps=4), 0, stop_after_two)
+        return report
+
+    for report in (stopping("latents of runs", 1), stopping("round 0", 3)):
+        with pytest.raises(Stopped):
+            train_round(recipe_in(halved, steps=4), 0, report)
     assert (halved / "train" / "round0_state.pt").exists()
     stages: list[tuple[str, int]] = []
     resumed = train_round(recipe_in(halved, steps=4), 0, lambda stage, done, *_: stages.append((stage, done)))
     assert [done for stage, done in stages if stage == "round 0"] == [3, 4]
     assert not any(stage == "autoencoder" for stage, _ in stages)
 
-    expected, found = load_file(directory / "model.safetensors"), load_file(resumed / "model.safetensors")
+    expected, found = (load_file(path.parent / "round0.safetensors") for path in (directory, resumed))
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
-        assert torch.allclose(tensor.float(), found[name].float(), atol=1e-3), name
+        assert torch.equal(tensor, found[name]), name
 
 
 def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
@@ -106,6 +116,52 @@ def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
     assert isinstance(plan, Plan) and plan.trajectory.poses.shape == (5, 3)
     card = (directory / "README.md").read_text()
     assert "| runs | 3 | 48 |" in card and "Seed 3" in card
+
+
+def test_training_can_continue_from_a_checkpoint(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    first = train_round(recipe, 0, lambda *_: None)
+    none = replace(recipe.rounds[0], learning_rate=0.0)
+    again = replace(
+        recipe, output=tmp_path / "more", rounds=[none], autoencoder=replace(recipe.autoencoder, learning_rate=0.0)
+    )
+    second = train_round(again, 0, lambda *_: None, start_from=first)
+    expected, found = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+    for name in ("statistics.json", "tokenizer.json"):
+        assert json.loads((first / name).read_text()) == json.loads((second / name).read_text())
+    assert "Continues from nano@0.1+" in (second / "README.md").read_text()
+
+
+def test_a_start_of_another_size_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    first = train_round(recipe, 0, lambda *_: None)
+    wider = replace(recipe.network, action=replace(recipe.network.action, width=24))
+    other = replace(recipe, output=tmp_path / "more", network=wider)
+    with pytest.raises(CheckpointError, match=r"round0 has a network and text of other sizes.*start from nothing"):
+        train_round(other, 0, lambda *_: None, start_from=first)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        train_round(other, 0, lambda *_: None, start_from=tmp_path / "nowhere")
+
+
+def test_an_output_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    train_round(recipe, 0, lambda *_: None)
+    other = replace(recipe, network=replace(recipe.network, context_dt=0.25))
+    with pytest.raises(RecipeError, match=r"round0 was made by another recipe \(network\): delete"):
+        train_round(other, 0, lambda *_: None)
+
+
+def test_a_bag_recorded_again_under_the_same_name_is_read_again(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", frames=12)
+
+    def count() -> int:
+        return len(open_store([tmp_path / "bag"], tmp_path / "cache", nano_config(), False))
+
+    first = count()
+    shutil.rmtree(tmp_path / "bag")
+    write_bag(tmp_path / "bag", frames=20)
+    assert count() == first + 8
 
 
 def test_shards_give_the_mean_gradient_of_the_whole_batch() -> None:
@@ -142,17 +198,41 @@ def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
     assert windows.states[0, 5:] == pytest.approx([1.0, 1.0, 0.0])
 
 
-def test_a_scan_is_read_by_column_of_the_picture_and_unknown_outside_the_lidars_view(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", frames=4, scan=True)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_scan_is_read_by_column_and_unknown_where_the_lidar_does_not_measure(tmp_path: Path, turned: bool) -> None:
+    write_bag(tmp_path / "bag", frames=4, scan=True, turned=turned)
     scan = read_run(tmp_path / "bag").scan
     assert scan is not None and scan.ranges.shape == (4, 61) and scan.focal == pytest.approx(0.5)
     ranges = scan.by_column(24)
     bearings = np.degrees(np.arctan((0.5 - (np.arange(24) + 0.5) / 24) / 0.5))
     assert np.isnan(ranges[:, np.abs(bearings) > 32]).all()
-    assert (ranges[:, (bearings > 1) & (bearings < 30)] == 2.0).all()
+    left, untrue = (bearings > 1) & (bearings < 30), np.abs(bearings - 16) < 0.5
+    assert untrue.sum() == 1 and np.isnan(ranges[:, untrue]).all()
+    assert (ranges[:, left & ~untrue] == 2.0).all()
     assert np.isinf(ranges[:, (bearings < -1) & (bearings > -30)]).all()
     write_bag(tmp_path / "blind", frames=4)
     assert read_run(tmp_path / "blind").scan is None
+
+
+def test_frames_without_odometry_are_left_out(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", frames=24, odometry_until=3.0)
+    run = read_run(tmp_path / "bag")
+    assert run.stamps[-1] == pytest.approx(3.0) and len(run.jpegs) == len(run.poses) == 13
+
+
+def test_odometry_that_is_not_finite_is_named(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", nan_at=6)
+    with pytest.raises(BagError, match=r"not finite, first at 1\.50 s"):
+        read_run(tmp_path / "bag")
+
+
+def test_a_bag_without_a_known_topic_is_refused(tmp_path: Path) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=TYPES)
+        text = TYPES.types["std_msgs/msg/String"]("hello")
+        writer.write(connection, 0, TYPES.serialize_cdr(text, "std_msgs/msg/String"))
+    with pytest.raises(BagError, match="0 images and 0 odometry"):
+        read_run(tmp_path / "bag")
 
 
 def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
@@ -201,6 +281,11 @@ def test_a_truncated_bag_is_left_out_and_named(tmp_path: Path) -> None:
     [
         ({"stepz": 1}, "stepz"),
         ({"network": {}}, "action"),
+        ({"rounds": []}, "rounds is empty"),
+        ({"action_times": {"sampler": "powr"}}, "'powr' is no time sampler"),
+        ({"video_times": {"sampler": "uniform", "exponent": 2.0}}, "exponent"),
+        ({"data": {"runs": {"folder": "x", "record": {"split": "train", "runs": 1, "driver": "polcy"}}}}, "polcy"),
+        ({"autoencoder": {"steps": 1, "frames": 1, "clips": 1, "clip_every": 0, "learning_rate": 1}}, "clip_every"),
         ({"rounds": [{"data": ["nowhere"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}]}, "nowhere"),
     ],
 )

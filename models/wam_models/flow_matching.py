@@ -6,6 +6,7 @@ Sources: Lipman et al. 2023 (flow matching), Esser et al. 2024 (logit-normal, sh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,16 @@ TIME_SAMPLERS: dict[str, Callable[..., TimeSampler]] = {
     "logit_normal": logit_normal,
     "power": power,
 }
+
+
+def make_time_sampler(settings: dict[str, Any]) -> TimeSampler:
+    """The sampler of a recipe's entry, {sampler: its name, and its options}. Raises ValueError on an unknown name,
+    TypeError on an unknown option."""
+    options = {name: value for name, value in settings.items() if name != "sampler"}
+    name = settings.get("sampler")
+    if name not in TIME_SAMPLERS:
+        raise ValueError(f"{name!r} is no time sampler: choose one of {', '.join(TIME_SAMPLERS)}")
+    return TIME_SAMPLERS[name](**options)
 
 
 def interpolate(data: Tensor, noise: Tensor, time: Tensor) -> Tensor:

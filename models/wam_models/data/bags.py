@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
 IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
 GOAL, LABELS = "/goal", "/expert/trajectory"
 SCAN, CAMERA = "/scan", "/camera/front/camera_info"
+# s: pictures farther outside the odometry are left out.
+COVERED = 0.1
 
 
 class BagError(ValueError):
@@ -73,7 +76,8 @@ def relative_poses(poses: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def read_run(path: Path) -> Run:
-    """The run in the rosbag2 folder `path`. Raises BagError when there is no usable camera or odometry in it."""
+    """The run in the rosbag2 folder `path`, for as long as there is odometry. Raises BagError when there is no usable
+    camera or odometry in it."""
     images: list[tuple[float, bytes]] = []
     odometry: list[np.ndarray] = []
     labels: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -84,7 +88,7 @@ def read_run(path: Path) -> Run:
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
-            for connection, _, raw in reader.messages(connections):
+            for connection, _, raw in reader.messages(connections) if connections else ():
                 message = reader.deserialize(raw, connection.msgtype)
                 if connection.topic == IMAGE:
                     images.append((_seconds(message.header.stamp), message.data.tobytes()))
@@ -97,39 +101,66 @@ def read_run(path: Path) -> Run:
                     poses = np.array([_pose(point.pose) for point in message.points])
                     labels.append((_seconds(message.header.stamp), times, poses))
                 elif connection.topic == SCAN:
-                    scans.append((_seconds(message.header.stamp), np.array(message.ranges)))
                     bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
+                    scans.append((_seconds(message.header.stamp), _valid_ranges(message)))
                 elif connection.topic == CAMERA:
-                    focal = float(message.k[0]) / message.width
+                    focal = float(message.k[0]) / message.width if message.width and message.k[0] > 0 else None
                 elif connection.topic == INSTRUCTION:
                     instruction = message.data
                 else:
                     goal = (message.pose.position.x, message.pose.position.y)
-    except (AnyReaderError, OSError, KeyError) as error:
+    except (AnyReaderError, ReaderError, OSError, KeyError) as error:
         raise BagError(f"{path} cannot be read ({error}); is it a complete rosbag2 folder?") from error
     if not images or len(odometry) < 2:
         raise BagError(f"{path} has {len(images)} images and {len(odometry)} odometry messages; it needs both")
+    track = _track(path, odometry)
+    # Where odometry has ended, interpolation would have the robot stand still.
+    images = [image for image in images if track[0, 0] - COVERED <= image[0] <= track[-1, 0] + COVERED]
+    if not images:
+        raise BagError(f"{path} has no image while there is odometry: are both stamped by the same clock?")
     stamps = np.array([stamp for stamp, _ in images])
-    track = np.array(sorted(odometry, key=lambda row: row[0]))
-    track[:, 3] = np.unwrap(track[:, 3])
     at = np.stack([np.interp(stamps, track[:, 0], track[:, i]) for i in range(1, 7)], axis=1)
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
+    if taught is not None and not np.isfinite(taught).all():
+        raise BagError(f"{path} has labels on {LABELS} that are not finite: record it again, or leave the topic out")
     jpegs = [jpeg for _, jpeg in images]
     seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
     return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen)
 
 
+def _track(path: Path, odometry: list[np.ndarray]) -> np.ndarray:
+    """In order of time, yaw unwrapped. One value that is not finite would spoil the normalisation of every bag."""
+    track = np.array(sorted(odometry, key=lambda row: row[0]))
+    bad = track[~np.isfinite(track).all(axis=1), 0]
+    if bad.size:
+        raise BagError(f"{path} has odometry that is not finite, first at {bad[0]:.2f} s: cut that part out")
+    track[:, 3] = np.unwrap(track[:, 3])
+    return track
+
+
+def _valid_ranges(message: object) -> np.ndarray:
+    """As sensor_msgs/LaserScan has it: beyond range_max there is nothing (inf), below range_min is no measurement."""
+    ranges = np.array(message.ranges, dtype=np.float64)  # type: ignore[attr-defined]
+    ranges[ranges < message.range_min] = np.nan  # type: ignore[attr-defined]
+    ranges[ranges > message.range_max] = np.inf  # type: ignore[attr-defined]
+    return ranges
+
+
 def _scan_at(
     stamps: np.ndarray, scans: list[tuple[float, np.ndarray]], bearings: np.ndarray, focal: float
 ) -> Scan | None:
-    """The scan nearest to each frame; None when there is none within 0.1 s of one of them, or they change size."""
-    if not scans or any(len(ranges) != len(bearings) for _, ranges in scans):
+    """The scan nearest to each frame, on bearings from -pi to pi; None when there is none within 0.1 s of one of them,
+    or they change size."""
+    if not scans or not len(bearings) or any(len(ranges) != len(bearings) for _, ranges in scans):
         return None
     times = np.array([time for time, _ in scans])
     nearest = np.abs(times - stamps[:, None]).argmin(axis=1)
     if np.abs(times[nearest] - stamps).max() > 0.1:
         return None
-    return Scan(np.stack([scans[i][1] for i in nearest]), bearings, focal)
+    # Some lidars turn the other way, some count from 0 to 2 pi.
+    wrapped = (bearings + np.pi) % (2 * np.pi) - np.pi
+    order = np.argsort(wrapped, kind="stable")
+    return Scan(np.stack([scans[i][1] for i in nearest])[:, order], wrapped[order], focal)
 
 
 def _labels_at(
@@ -137,6 +168,8 @@ def _labels_at(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     by_stamp = {round(stamp, 6): points for stamp, _, points in labels}
     if not labels or any(round(stamp, 6) not in by_stamp for stamp in stamps.tolist()):
+        return None, None
+    if len({len(points) for points in by_stamp.values()}) > 1:
         return None, None
     points = np.stack([by_stamp[round(stamp, 6)] for stamp in stamps.tolist()])
     return relative_poses(points, poses[:, None]), labels[0][1]

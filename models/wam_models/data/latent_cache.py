@@ -45,7 +45,8 @@ def open_latents(
     future_every: of the windows whose recorded future shows the label, every n-th is encoded as video target.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(autoencoder.state_dict().items()):
+    normalised = {"mean": autoencoder.mean, "std": autoencoder.std}
+    for name, tensor in sorted({**autoencoder.state_dict(), **normalised}.items()):
         digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
     digest.update(repr((variants, future_every, seed)).encode())
     folder = store.folder / f"latents-{digest.hexdigest()[:12]}"
@@ -71,7 +72,8 @@ def _build(
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> None:
     autoencoder.eval()
-    shape = autoencoder.encode(to_unit(torch.from_numpy(store.frames[:1].copy()))[:, :, None]).shape
+    first = to_unit(torch.from_numpy(store.frames[:1].copy()))[:, :, None]
+    shape = autoencoder.encode(first.to(autoencoder.mean.device)).shape
     frames = np.lib.format.open_memmap(
         folder / "frames.npy", "w+", np.float16, (variants, len(store.frames), shape[1], *shape[3:])
     )
@@ -109,9 +111,9 @@ def _build(
                 pass
     finally:
         torch.set_num_threads(threads)
-    if not np.isfinite(frames).all():
-        raise ValueError("the autoencoder's latents are not finite: train it again, or check its statistics")
     stacked = np.stack([f for f in futures if f is not None]) if len(targets) else np.zeros((0, *shape[1:]), np.float16)
+    if not (np.isfinite(frames).all() and np.isfinite(stacked).all()):
+        raise ValueError("the autoencoder's latents are not finite: train it again, or check its statistics")
     np.save(folder / "futures.npy", stacked)
 
 
@@ -120,8 +122,9 @@ def _encode(autoencoder: VideoAutoencoder, frames: Tensor, batch: int) -> np.nda
     out = []
     for part in frames.split(batch):
         padded = torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])
-        with torch.autocast(frames.device.type, torch.bfloat16):
-            out.append(autoencoder.encode(padded)[: len(part)].to(torch.float16).cpu().numpy())
+        device = autoencoder.mean.device
+        with torch.autocast(device.type, torch.bfloat16):
+            out.append(autoencoder.encode(padded.to(device))[: len(part)].to(torch.float16).cpu().numpy())
     return np.concatenate(out)
 
 
@@ -149,7 +152,7 @@ class TrainingSet:
         held_out = []
         for store, _ in parts:
             runs = np.unique(store.frame_run)
-            first = runs[int(len(runs) * (1 - held_out_share)) :]
+            first = runs[len(runs) - round(len(runs) * held_out_share) :]
             held_out.append(np.isin(store.frame_run[store.windows.context[:, -1]], first))
         names = [np.array([instructions.index(text) for text in store.instructions]) for store, _ in parts]
         return cls(

@@ -17,6 +17,8 @@ from wam_models.data.windows import Windows, make_windows
 from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
 
+# Counts up whenever the same bags would give other windows.
+_FORMAT = 1
 COLUMN = 4  # px of the resized picture that share one range
 
 _FIELDS = ("context", "future", "states", "actions", "imitated")
@@ -64,11 +66,11 @@ def open_store(
 
     A bag that cannot be read is left out and named in `skipped`. Raises BagError when none is left.
     """
-    names = [str(bag) for bag in bags]
+    names = [_fingerprint(bag) for bag in bags]
     shape = (config.image_size, config.context_frames, config.context_dt, config.future_frames, config.future_dt)
     action = (config.action.points, config.action.dt, config.action.values)
-    key = hashlib.sha256(json.dumps([names, shape, action, use_acceleration, COLUMN]).encode()).hexdigest()[:12]
-    folder = cache / f"windows-{key}"
+    made_of = json.dumps([_FORMAT, names, shape, action, use_acceleration, COLUMN])
+    folder = cache / f"windows-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
     if not (folder / "windows.npz").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -79,6 +81,12 @@ def open_store(
     texts = json.loads((folder / "texts.json").read_text())
     frames = np.memmap(folder / "frames.u8", np.uint8, "r").reshape(-1, *config.image_size, 3)
     return WindowStore(frames, windows, instruction, texts["instructions"], frame_run, ranges, texts["skipped"], folder)
+
+
+def _fingerprint(bag: Path) -> tuple[str, int, int]:
+    """Of a bag that may be recorded again under the same name."""
+    status = (bag / "metadata.yaml").stat()
+    return str(bag), status.st_size, status.st_mtime_ns
 
 
 def _build(

@@ -85,8 +85,7 @@ def draw_batches(
 
 def _times(settings: dict[str, Any], count: int, generator: torch.Generator) -> Tensor:
     """(count,) flow times from a sampler and its settings, as the recipe gives them."""
-    options = {name: value for name, value in settings.items() if name != "sampler"}
-    return flow.TIME_SAMPLERS[settings["sampler"]](**options)(count, generator)
+    return flow.make_time_sampler(settings)(count, generator)
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:

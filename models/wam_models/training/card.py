@@ -13,6 +13,7 @@ from wam_models.data.store import WindowStore
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.training.recipe import Recipe
+from wam_models.training.start import Start
 
 
 def write_checkpoint(model: MetisModel, recipe: Recipe, normaliser: Normaliser, directory: Path, card: str) -> None:
@@ -32,7 +33,12 @@ def write_checkpoint(model: MetisModel, recipe: Recipe, normaliser: Normaliser, 
 
 
 def card(
-    recipe: Recipe, number: int, parts: list[tuple[WindowStore, LatentCache]], scores: dict[str, float], seconds: float
+    recipe: Recipe,
+    number: int,
+    parts: list[tuple[WindowStore, LatentCache]],
+    start: Start | None,
+    scores: dict[str, float],
+    seconds: float,
 ) -> str:
     """The model card: what it is, what it saw, how long it took, what it scored on held-out windows."""
     plan, network = recipe.rounds[number], recipe.network
@@ -53,6 +59,7 @@ def card(
         "|---|---|---|---|---|",
         *rows,
         "",
+        *([] if start is None else [f"- Continues from {start.model_id}; the steps below are on top of its own."]),
         f"- Seed {recipe.seed}. Autoencoder {recipe.autoencoder.steps} steps, Metis {steps} in {number + 1} rounds.",
         f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),

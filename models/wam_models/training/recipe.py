@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from wam_models.flow_matching import make_time_sampler
 from wam_models.metis.config import MetisConfig
 
 
@@ -16,13 +17,28 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True)
+class Recording:
+    """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on. driver: "expert", or
+    "policy": the checkpoint of the round before drives, in the first round the start, and the expert says what it would
+    have done."""
+
+    split: str
+    runs: int
+    driver: str
+    first_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.driver not in ("expert", "policy"):
+            raise ValueError(f"a driver is 'expert' or 'policy', not {self.driver!r}")
+
+
+@dataclass(frozen=True)
 class DataSet:
-    """Bags in `folder`. Where `record` is given they can be made: split, runs, first_seed, driver ("expert", or
-    "policy": the checkpoint of the round before drives and the expert says what it would have done)."""
+    """Bags in `folder`. Where `record` is given they can be made."""
 
     name: str
     folder: Path
-    record: dict[str, Any] | None = None
+    record: Recording | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,10 @@ class AutoencoderTraining:
     learning_rate: float
     range_frames: int = 0
     range_weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.frames, self.clips, self.clip_every) < 1:
+            raise ValueError("the autoencoder's steps, frames, clips and clip_every are at least 1")
 
 
 @dataclass(frozen=True)
@@ -65,7 +85,8 @@ class Round:
 
 @dataclass(frozen=True)
 class Recipe:
-    """See models/configs/metis_yard.yaml for what each entry means."""
+    """See models/configs/metis_yard.yaml for what each entry means. start: a checkpoint directory to continue from, or
+    the recipe (.yaml) of one, which is followed first."""
 
     name: str
     version: str
@@ -86,6 +107,7 @@ class Recipe:
     variants: int
     future_every: int
     held_out: float
+    start: Path | None = None
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -97,18 +119,25 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} holds no recipe: models/configs/metis_yard.yaml is one")
     try:
         values["network"] = MetisConfig.from_dict(values["network"])
         values["data"] = {
-            name: DataSet(name, Path(entry["folder"]), entry.get("record")) for name, entry in values["data"].items()
+            name: DataSet(name, Path(entry["folder"]), Recording(**entry["record"]) if "record" in entry else None)
+            for name, entry in values["data"].items()
         }
         values["autoencoder"] = AutoencoderTraining(**values["autoencoder"])
         values["rounds"] = [Round(**entry) for entry in values["rounds"]]
-        for key in ("output", "cache", "bundle"):
+        for key in ("output", "cache", "bundle", "start"):
             values[key] = None if values.get(key) is None else Path(values[key])
         recipe = Recipe(**values)
+        for times in (recipe.action_times, recipe.video_times):
+            make_time_sampler(times)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecipeError(f"{path}: {error}") from None
+    if not recipe.rounds:
+        raise RecipeError(f"{path}: rounds is empty: nothing would be trained")
     for number, entry in enumerate(recipe.rounds):
         for name in entry.data:
             if name not in recipe.data:

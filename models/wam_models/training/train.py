@@ -29,8 +29,10 @@ from wam_models.preprocessing import Normaliser
 from wam_models.training.augment import mirror_actions
 from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses
 from wam_models.training.card import card, write_checkpoint
-from wam_models.training.recipe import Recipe, Round
+from wam_models.training.claims import claim_autoencoder, claim_round
+from wam_models.training.recipe import Recipe
 from wam_models.training.shards import Shards
+from wam_models.training.start import Start, open_start
 from wam_models.training.vae import AutoencoderTrainee, measure_latents, quiet_start, train_autoencoder
 from wam_models.wan.block import KeysValues
 from wam_models.wan.text import InstructionEncoder, word_tokenizer
@@ -40,15 +42,22 @@ SAVE_EVERY = 500  # steps
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
-def train_round(recipe: Recipe, number: int, report: Report, *, device: str = "cpu") -> Path:
+def train_round(
+    recipe: Recipe, number: int, report: Report, *, device: str = "cpu", start_from: Path | None = None
+) -> Path:
     """Round `number` of the recipe and all that comes before it in the pipeline; returns its checkpoint directory.
 
-    report(stage, done, of, figures) is called as work goes on. Raises BagError when the bags are unusable.
+    report(stage, done, of, figures) is called as work goes on. start_from: a checkpoint directory whose weights the
+    first round and the autoencoder continue from. Raises BagError when the bags are unusable, CheckpointError when
+    start_from is, RecipeError when the output folder holds another recipe's work.
     """
     began = time.monotonic()
     torch.manual_seed(recipe.seed)
     recipe.output.mkdir(parents=True, exist_ok=True)
     plan = recipe.rounds[number]
+    claim_autoencoder(recipe)
+    claim_round(recipe, number)
+    start = None if start_from is None else open_start(start_from, recipe.output)
 
     # 1. Bags to windows.
     stores = {}
@@ -58,7 +67,7 @@ def train_round(recipe: Recipe, number: int, report: Report, *, device: str = "c
         stores[name] = open_store(bags, recipe.cache, recipe.network, recipe.use_acceleration, follow)
 
     # 2. Autoencoder, on the first data set.
-    autoencoder = _autoencoder(recipe, next(iter(stores.values())), report).to(device)
+    autoencoder = _autoencoder(recipe, next(iter(stores.values())), start, report).to(device)
 
     # 3. Latents.
     parts: list[tuple[WindowStore, LatentCache]] = []
@@ -76,34 +85,37 @@ def train_round(recipe: Recipe, number: int, report: Report, *, device: str = "c
 
     # 4. Metis.
     normaliser = _normaliser(recipe, data)
-    model = _train_metis(recipe, number, data, autoencoder, normaliser, report, device)
+    model = _train_metis(recipe, number, data, autoencoder, normaliser, start, report, device)
 
     # 5. Checkpoint.
     scores = validate(model, data, normaliser)
     report("validation", 1, 1, scores)
     directory = recipe.output / f"round{number}"
     spent = time.monotonic() - began
-    write_checkpoint(model, recipe, normaliser, directory, card(recipe, number, parts, scores, spent))
+    write_checkpoint(model, recipe, normaliser, directory, card(recipe, number, parts, start, scores, spent))
     return directory
 
 
-def _autoencoder(recipe: Recipe, store: WindowStore, report: Report) -> VideoAutoencoder:
+def _autoencoder(recipe: Recipe, store: WindowStore, start: Start | None, report: Report) -> VideoAutoencoder:
     settings = recipe.autoencoder
     autoencoder = VideoAutoencoder(recipe.network.vae)
     done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
-    if not statistics.exists():
+    if not (done.exists() and statistics.exists()):
         state = recipe.output / "autoencoder_state.pt"
-        quiet_start(autoencoder)
+        if start is None:
+            quiet_start(autoencoder)
+        else:
+            start.load_into(autoencoder, "autoencoder")
         trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size)
         optimiser = torch.optim.AdamW(trainee.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
         generator = torch.Generator().manual_seed(recipe.seed)
-        start = 0
+        done_before = 0
         if state.exists():
             saved = torch.load(state, weights_only=True)
             trainee.load_state_dict(saved["model"])
             optimiser.load_state_dict(saved["optimiser"])
             generator.set_state(saved["generators"][0])
-            start = saved["step"]
+            done_before = saved["step"]
         averages: dict[str, _Average] = {}
 
         def on_step(step: int, losses: dict[str, float]) -> None:
@@ -112,7 +124,7 @@ def _autoencoder(recipe: Recipe, store: WindowStore, report: Report) -> VideoAut
             if step % SAVE_EVERY == 0:
                 _save_state(state, trainee, optimiser, [generator], step)
 
-        train_autoencoder(trainee, store, settings, generator, start, optimiser, on_step)
+        train_autoencoder(trainee, store, settings, generator, done_before, optimiser, on_step)
         mean, std = measure_latents(autoencoder, store, generator)
         _save_weights(autoencoder, done)
         statistics.write_text(json.dumps({"latents_mean": mean, "latents_std": std}))
@@ -156,24 +168,30 @@ def _train_metis(
     data: TrainingSet,
     autoencoder: VideoAutoencoder,
     normaliser: Normaliser,
+    start: Start | None,
     report: Report,
     device: str,
 ) -> MetisModel:
-    plan = recipe.rounds[number]
     tokenizer_file = recipe.output / "tokenizer.json"
     if not tokenizer_file.exists():
         word_tokenizer(data.instructions).save(str(tokenizer_file))
+    torch.manual_seed(recipe.seed + 1)  # whatever was drawn, or was there already, before
     model = MetisModel(recipe.network, _load_tokenizer(tokenizer_file))
     model.autoencoder = autoencoder
     trainable = Trainable(model.network, model.text).to(device)
     average = AveragedModel(trainable, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     finished = [recipe.output / f"round{n}.safetensors" for n in range(number + 1)]
-    if number and not finished[number].exists():
-        trainable.load_state_dict(load_file(finished[number - 1]))
+    if (number or start) and not finished[number].exists():
+        if number:
+            trainable.load_state_dict(load_file(finished[number - 1]))
+        elif start is not None:
+            start.load_into(trainable, "network", "text")
         average.module.load_state_dict(trainable.state_dict())
     if not finished[number].exists():
-        _run_steps(recipe, number, plan, data, normaliser, trainable, average, report, device)
+        state = recipe.output / f"round{number}_state.pt"
+        _run_steps(recipe, number, state, data, normaliser, trainable, average, report, device)
         _save_weights(average.module, finished[number])
+        state.unlink(missing_ok=True)
     trainable.load_state_dict(load_file(finished[number]))
     return model.eval()
 
@@ -181,7 +199,7 @@ def _train_metis(
 def _run_steps(
     recipe: Recipe,
     number: int,
-    plan: Round,
+    state: Path,
     data: TrainingSet,
     normaliser: Normaliser,
     trainable: Trainable,
@@ -189,6 +207,7 @@ def _run_steps(
     report: Report,
     device: str,
 ) -> None:
+    plan = recipe.rounds[number]
     decayed = [p for p in trainable.parameters() if p.ndim > 1]
     kept = [p for p in trainable.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
@@ -197,7 +216,6 @@ def _run_steps(
         torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1) + shard) for shard in range(plan.shards)
     ]
     start = 0
-    state = recipe.output / f"round{number}_state.pt"
     if state.exists():
         saved = torch.load(state, weights_only=True)
         trainable.load_state_dict(saved["model"])
@@ -250,25 +268,26 @@ def _run_steps(
             report(f"round {number}", step + 1, plan.steps, figures)
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
                 _save_state(state, trainable, optimiser, generators, step + 1, average=average.state_dict())
-    state.unlink(missing_ok=True)
 
 
 @torch.inference_mode()
 def validate(model: MetisModel, data: TrainingSet, normaliser: Normaliser, limit: int = 512) -> dict[str, float]:
     """Displacement errors (m) of plans on held-out windows: mean over the points (ade) and at the last one (fde)."""
     windows = np.flatnonzero(data.held_out)
-    windows = windows[:: max(len(windows) // limit, 1)][:limit]
     if not len(windows):
         return {}
+    windows = windows[np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int)]
+    device = model.autoencoder.mean.device
     generator = torch.Generator().manual_seed(0)
     errors = []
     for window in windows:
-        batch = Batch.take(data, normaliser, np.array([window]), np.array([0]), None)
+        batch = Batch.take(data, normaliser, np.array([window]), np.array([0]), None).to(str(device))
         text = model.network.read_text(model.text([data.instructions[int(batch.instruction)]]))
-        noise = torch.randn(batch.actions.shape, generator=generator)
-        latents = torch.randn((1, *_future_shape(model.config)), generator=generator)
+        noise = torch.randn(batch.actions.shape, generator=generator).to(device)
+        latents = torch.randn((1, *_future_shape(model.config)), generator=generator).to(device)
         sampled = sample_actions(model.network, batch.observed, batch.states, noise, text, model.config.steps, latents)
-        difference = normaliser.denormalise(sampled.numpy()) - normaliser.denormalise(batch.actions.numpy())
+        planned, wanted = (normaliser.denormalise(t.cpu().numpy()) for t in (sampled, batch.actions))
+        difference = planned - wanted
         errors.append(np.hypot(difference[0, :, 0], difference[0, :, 1]))
     stacked = np.array(errors)
     return {"ade_m": float(stacked.mean()), "fde_m": float(stacked[:, -1].mean()), "windows": float(len(windows))}
@@ -293,7 +312,7 @@ def _cosine(step: int, warmup: int, steps: int) -> float:
 
 def _save_weights(model: nn.Module, path: Path) -> None:
     """Each name with a tensor of its own: a text encoder's tied embeddings share theirs."""
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(path.name + ".partial")
     save_file({name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}, partial)
     partial.rename(path)
 
@@ -307,7 +326,7 @@ def _save_state(
     **more: Any,
 ) -> None:
     """Written beside and renamed: a stop in the middle of saving loses nothing."""
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(path.name + ".partial")
     drawn = [generator.get_state() for generator in generators]
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generators": drawn}
     torch.save({**state, "step": step, **more}, partial)

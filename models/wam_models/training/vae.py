@@ -100,7 +100,7 @@ def train_autoencoder(
         picked = torch.randint(len(store), (count,), generator=generator).numpy()
         frames = jitter_light(_frames(store, picked, clips), generator)
         ranges = torch.from_numpy(store.ranges[store.windows.context[picked, -1]])
-        if step % 2:
+        if torch.rand((), generator=generator) < 0.5:
             frames, ranges = mirror(frames), mirror(ranges)
         with torch.autocast(frames.device.type, torch.bfloat16):
             posterior = autoencoder.vae.encode(frames).latent_dist

@@ -40,7 +40,8 @@ class InstructionEncoder(nn.Module):
     def __init__(self, config: dict[str, Any], tokenizer: Tokenizer, length: int) -> None:
         super().__init__()
         self.tokenizer, self.length = tokenizer, length
-        self.encoder = UMT5EncoderModel(UMT5Config(**config))
+        # Without dropout: it draws from torch's global generator, so that no seed would fix the weights.
+        self.encoder = UMT5EncoderModel(UMT5Config(**{"dropout_rate": 0.0, **config}))
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that the tokenizer does not know; none for a tokenizer without an unknown token."""

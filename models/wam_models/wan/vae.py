@@ -40,6 +40,9 @@ class VideoAutoencoder(nn.Module):
     Not re-entrant: the library keeps its temporal cache on the module, so one instance serves one thread.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         self.vae = AutoencoderKLWan(**config)

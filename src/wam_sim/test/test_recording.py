@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_runs_that_are_there_are_not_recorded_again(tmp_path: Path) -> None:
     recorded = [run.path.name for run in record_runs(tmp_path, "train", 2, first_seed=2)]
     assert recorded == ["train-00002-1"]
     assert (done / "metadata.yaml").stat().st_mtime_ns == before
+
+
+def test_runs_of_another_driver_are_not_mixed_in(tmp_path: Path) -> None:
+    (tmp_path / "made_by.json").write_text(json.dumps({"recorder": 0, "driver": "metis@0+1"}))
+    with pytest.raises(FileExistsError, match=r"metis@0\+1 drove, by recorder 0; wanted are expert"):
+        next(record_runs(tmp_path, "train", 1))
 
 
 def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:

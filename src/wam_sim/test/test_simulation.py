@@ -18,6 +18,18 @@ from wam_sim.worlds import make_world
 STILL = BodyState(np.zeros(3), np.zeros(3))
 
 
+def test_an_instant_has_one_picture() -> None:
+    """Exposure and noise go on with every picture: one that is asked for twice must not go on twice."""
+    asked_twice, once = (YardSimulation(make_world("val", 0), (90, 160), seed=3) for _ in range(2))
+    assert np.array_equal(asked_twice.render(), asked_twice.render())
+    once.render()
+    for simulation in (asked_twice, once):
+        simulation.step((0.5, 0.0, 0.0), 0.1)
+    assert np.array_equal(asked_twice.render(), once.render())
+    asked_twice.close()
+    once.close()
+
+
 def test_the_body_reaches_a_commanded_speed_with_lag_and_within_its_acceleration() -> None:
     state, speeds = STILL, []
     for _ in range(100):
@@ -89,7 +101,10 @@ def test_the_picture_is_the_same_for_the_same_seed_and_moves_with_the_robot() ->
 def test_two_frames_of_a_standing_robot_are_never_equal() -> None:
     """Sensor noise is what tells a live camera from a frozen one."""
     simulation = YardSimulation(make_world("val", 4), camera_size=(90, 160))
-    frames = [simulation.render() for _ in range(6)]
+    frames = []
+    for _ in range(6):
+        frames.append(simulation.render())
+        simulation.step((0.0, 0.0, 0.0), 0.1)
     simulation.close()
     assert all(not np.array_equal(a, b) for a, b in zip(frames, frames[1:]))
 

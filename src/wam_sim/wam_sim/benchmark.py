@@ -30,6 +30,11 @@ class Contender:
     mask: str | None = None
     tracker: str = "holonomic"
 
+    def describe(self) -> dict[str, object]:
+        """What a score was of, for the file that keeps it; None stands for the model's own."""
+        model = None if self.source == EXPERT else load_policy(self.source).spec.model_id
+        return {"model_id": model, "steps": self.steps, "mask": self.mask, "tracker": self.tracker}
+
 
 def run_yard(
     contenders: Sequence[Contender], split: str, episodes: int, *, workers: int = 1, seed: int = 0

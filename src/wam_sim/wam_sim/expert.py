@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wam_models.types import Trajectory
+from wam_sim.objects import PERSON_RADIUS
 from wam_sim.worlds import YardWorld
 
 # The footprint as three discs along the body: cheap to test, 1 cm larger than the rectangle at its corners.
 _DISC_OFFSETS = np.array([0.23, 0.0, -0.23])
 _DISC_RADIUS = 0.21
-_PERSON_RADIUS = 0.30
 # m of clearance the expert pays to keep: 0.30 left students less room for their errors, 0.50 got stuck in doorways.
 _COMFORT = 0.40
 _STEP = 0.125  # s between two decisions of the look-ahead: half of the trajectory's spacing
@@ -91,7 +91,7 @@ class YardExpert:
         for person, velocity in zip(people, velocities, strict=True):
             future = person + velocity * self._times[:, None]
             gap = np.hypot(*np.moveaxis(discs - future[None, :, None], -1, 0)).min(axis=-1)
-            clearance = np.minimum(clearance, gap - _DISC_RADIUS - _PERSON_RADIUS)
+            clearance = np.minimum(clearance, gap - _DISC_RADIUS - PERSON_RADIUS)
 
         # What is touched late can still be avoided later: only the first second forbids, the rest costs.
         soon = clearance[:, :8].min(axis=1)

@@ -12,6 +12,7 @@ from shapely.geometry import Point, Polygon, box
 
 # Parts that start above this height (m) pass over a standing Go2 (0.45 m with its head) and cannot be touched.
 REACHABLE_HEIGHT = 0.5
+PERSON_RADIUS = 0.30  # m
 
 Colour = tuple[float, float, float]
 

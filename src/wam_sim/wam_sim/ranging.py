@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from wam_sim.objects import PERSON_RADIUS
 from wam_sim.scene import CAMERA_POSITION, HORIZONTAL_FOV
-from wam_sim.simulation import PERSON_RADIUS
 
 MAX_RANGE = 12.0  # m; where nothing is nearer the range is infinite, as sensor_msgs/LaserScan has it
 BEARINGS = np.linspace(-HORIZONTAL_FOV / 2, HORIZONTAL_FOV / 2, 81)  # rad, left is positive; 1 degree apart

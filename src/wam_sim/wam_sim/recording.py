@@ -22,6 +22,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from wam_controller.tracker import make_reference
+from wam_models.checkpoint import open_checkpoint
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Trajectory
 from wam_sim.expert import YardExpert
@@ -31,6 +32,8 @@ from wam_sim.scene import HORIZONTAL_FOV
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import YardWorld, make_world
 
+# Counts up whenever a world and an episode give another run.
+RECORDER = 1
 FRAME_PERIOD = 0.25  # s: the spacing of the trajectories
 JPEG_QUALITY = 92
 
@@ -222,8 +225,8 @@ def record_run(
     """One run in the world (split, seed), kept as a bag at `path`.
 
     episode varies start, instruction, disturbances and noise within a world: episode 0 of a world starts where the
-    world says, later ones at a random free pose. driver: (simulation, instruction) -> Driver, default the expert; it
-    drives disturbed for half of the time, so that the bag shows how to get back.
+    world says, later ones at a random free pose. driver: (simulation, instruction) -> Driver, default the expert,
+    pushed off its way now and then, so that the bag shows how to get back.
     """
     world = make_world(split, seed)
     rng = np.random.default_rng([seed, episode, 79])
@@ -280,8 +283,10 @@ def record_runs(
     """Runs, two a world, as bags in `folder`; those that are there already are kept and skipped.
 
     The expert drives; or the policy of a checkpoint does, and the expert says at each frame what it would have done.
+    Raises FileExistsError when the folder holds runs of another policy or another version of this recorder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, "expert" if policy is None else open_checkpoint(policy).model_id)
     jobs = []
     for number in range(runs):
         seed, episode = first_seed + number // 2, number % 2
@@ -291,6 +296,20 @@ def record_runs(
     # spawn: a forked child would share its parent's GL context
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_record_one, jobs)
+
+
+def _claim(folder: Path, driver: str) -> None:
+    """Runs are known by their names alone, so a folder says whose they are."""
+    note, ours = folder / "made_by.json", {"recorder": RECORDER, "driver": driver}
+    if not note.exists():
+        note.write_text(json.dumps(ours) + "\n")
+        return
+    theirs = json.loads(note.read_text())
+    if theirs != ours:
+        raise FileExistsError(
+            f"{folder} holds runs that {theirs['driver']} drove, by recorder {theirs['recorder']}; wanted are {driver} "
+            f"and {RECORDER}: delete the folder, or record into another one"
+        )
 
 
 def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, float, float]:
@@ -304,7 +323,7 @@ def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, fl
 
 
 class _Pushes:
-    """Now and then takes the command over for a second: a slip, a shove, a wrong turn."""
+    """Adds to the command for about three quarters of a second in every three: a slip, a shove, a wrong turn."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng

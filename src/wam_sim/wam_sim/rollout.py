@@ -51,7 +51,7 @@ class PolicyDriver:
         self._policy = policy
         self._instruction = instruction
         self._frames: list[tuple[float, np.ndarray]] = []
-        self._last_twist = np.zeros(3)
+        self._last: tuple[float, np.ndarray] | None = None
         self._limits = ValidatorLimits()
         self.refusals: list[str] = []
         self.plan_seconds: list[float] = []
@@ -81,9 +81,10 @@ class PolicyDriver:
         times = np.array([time for time, _ in self._frames])
         # Before it moves the robot has seen nothing but its first view.
         chosen = [self._frames[int(np.abs(times - time).argmin())][1] for time in wanted]
-        twist = simulation.twist
-        acceleration = (twist - self._last_twist) / PLAN_PERIOD
-        self._last_twist = twist
+        twist, acceleration = simulation.twist, np.zeros(3)
+        if self._last is not None:
+            acceleration = (twist - self._last[1]) / (simulation.time - self._last[0])
+        self._last = simulation.time, twist
         return Observation(
             frames=np.stack(chosen)[:, None],
             stamps=wanted,

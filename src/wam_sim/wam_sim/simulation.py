@@ -9,11 +9,11 @@ import shapely
 
 from wam_sim.body import BodyState, footprint, step_body
 from wam_sim.camera import CameraEffects
+from wam_sim.objects import PERSON_RADIUS
 from wam_sim.scene import Scene
 from wam_sim.worlds import YardWorld
 
 GOAL_RADIUS = 0.5  # m: a walk has arrived when the middle of the robot is this near
-PERSON_RADIUS = 0.30  # m
 PERSON_YIELDS = 0.75  # m between outlines: a person stands still while a robot is this near
 MAX_STEP = 0.02  # s
 
@@ -46,6 +46,7 @@ class YardSimulation:
         self._delay = float(rng.uniform(0.02, 0.05))
         self._pending: deque[tuple[float, np.ndarray]] = deque()
         self._command = np.zeros(3)
+        self._picture: tuple[float, np.ndarray] | None = None
         self._measure()
 
     @property
@@ -89,10 +90,13 @@ class YardSimulation:
         self._measure()
 
     def render(self) -> np.ndarray:
-        """uint8 (H, W, 3) RGB as the front camera sees it now."""
+        """uint8 (H, W, 3) RGB as the front camera sees it now; the same picture until time passes."""
+        if self._picture is not None and self._picture[0] == self.time:
+            return self._picture[1]
         speed = float(np.hypot(*self._state.twist[:2])) + 0.15 * abs(float(self._state.twist[2]))
         image = self._scene.render(self._state.pose, self.walkers, self._effects.sway(self.time, speed))
-        return self._effects.expose(image)
+        self._picture = self.time, self._effects.expose(image)
+        return self._picture[1]
 
     def close(self) -> None:
         """Free the renderer's memory; call it from the thread that rendered."""

@@ -194,7 +194,7 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
         walker = Thing("person", objects.person(rng), (*lane(u, v), along + float(rng.uniform(-np.pi, np.pi))), beat)
         direction = walker.pose[2]
         end = (walker.pose[0] + beat[0] * np.cos(direction), walker.pose[1] + beat[0] * np.sin(direction))
-        sweep = shapely.LineString([walker.pose[:2], end]).buffer(0.3)
+        sweep = shapely.LineString([walker.pose[:2], end]).buffer(objects.PERSON_RADIUS)
         if all(sweep.distance(other) > 0.3 for other in taken + keep_free):
             things.append(walker)
             taken.append(sweep)

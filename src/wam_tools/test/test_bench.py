@@ -29,6 +29,8 @@ def test_scores_stand_in_the_json_by_policy(tmp_path: Path) -> None:
     for values in scores["policies"].values():
         assert {"success", "success_ci", "contact", "timeout", "spl", "clearance_m"} <= values.keys()
     assert scores["policies"]["expert"]["success"] == 1.0
+    assert scores["policies"]["metis"]["model_id"].startswith("metis-yard@")
+    assert scores["policies"]["metis"]["tracker"] == "holonomic"
     assert scores["policies"]["metis"]["plan_ms"]["p50"] > 0
     assert "expert" in output and "100 %" in output
 

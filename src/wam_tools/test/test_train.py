@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,45 @@ def test_from_nothing_to_a_checkpoint_and_a_second_run_repeats_nothing(recipe: P
     assert again.exit_code == 0, again.output
     assert weights.stat().st_mtime_ns == before
     assert "round 0" not in again.output
+
+
+def test_a_recipe_that_continues_another_one_follows_that_first(recipe: Path) -> None:
+    folder = recipe.parent
+    values = yaml.safe_load(recipe.read_text())
+    both = {**ROUND, "data": ["expert", "student"]}
+    student = {"folder": str(folder / "more-student"), "record": {**values["data"]["student"]["record"]}}
+    second = {
+        **values,
+        "version": "0.2",
+        "output": str(folder / "more"),
+        "start": str(recipe),
+        "data": {"expert": values["data"]["expert"], "student": student},
+        "rounds": [both, both],
+    }
+    path = folder / "second.yaml"
+    path.write_text(yaml.safe_dump(second))
+    result = CliRunner().invoke(app, [str(path), "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    assert (folder / "train" / "round1").is_dir()
+    first = load_policy(folder / "train" / "round1").spec.model_id
+    assert json.loads((folder / "more-student" / "made_by.json").read_text())["driver"] == first
+    assert f"Continues from {first}" in (folder / "bundled" / "README.md").read_text()
+
+
+def test_a_bundle_folder_that_is_no_checkpoint_is_not_replaced(recipe: Path) -> None:
+    precious = recipe.parent / "bundled" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years")
+    result = CliRunner().invoke(app, [str(recipe)])
+    assert result.exit_code == 1 and "is no checkpoint and is not replaced" in result.output.replace("\n", " ")
+    assert precious.exists() and not (recipe.parent / "expert").exists()
+
+
+def test_a_policy_cannot_drive_before_there_is_one(recipe: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump({**values, "rounds": [{**ROUND, "data": ["student"]}]}))
+    result = CliRunner().invoke(app, [str(recipe)])
+    assert result.exit_code == 1 and "add a start" in result.output and "Traceback" not in result.output
 
 
 def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:

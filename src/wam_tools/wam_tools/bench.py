@@ -61,7 +61,8 @@ def yard(
         ((name, *_row(values)) for name, values in scores.items()),
     )
     if json is not None:
-        policies = {name: values.to_dict() for name, values in scores.items()}
+        made_by = {contender.name: contender.describe() for contender in contenders}
+        policies = {name: {**values.to_dict(), **made_by[name]} for name, values in scores.items()}
         failed = {name: [w.world for w in outcomes if not w.reached] for name, outcomes in walks.items()}
         write_json(json, {"split": split, "episodes": episodes, "seed": seed, "policies": policies, "failed": failed})
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from wam_models.checkpoint import MANIFEST, CheckpointError
 from wam_models.data.bags import BagError
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
 from wam_models.training.train import train_round
@@ -31,6 +32,7 @@ def train(
     """Records, trains round by round, writes the checkpoint. Run it again after a stop: it goes on."""
     try:
         recipe = read_recipe(config)
+        _check_bundle(recipe.bundle)
         with Progress(
             TextColumn("{task.description:<24}"),
             BarColumn(),
@@ -39,27 +41,47 @@ def train(
             TextColumn("{task.fields[figures]}"),
             console=console,
         ) as progress:
-            view = _View(progress)
-            checkpoint = recipe.output
-            for number, plan in enumerate(recipe.rounds):
-                for name in plan.data:
-                    _record(recipe.data[name], checkpoint, workers, view)
-                checkpoint = train_round(recipe, number, view.report, device=device)
-        _bundle(recipe, checkpoint)
-    except (RecipeError, BagError, FileExistsError) as error:
+            checkpoint = _follow(recipe, workers, device, _View(progress))
+        if recipe.bundle is not None:
+            _replace(recipe.bundle, checkpoint)
+    except (RecipeError, BagError, CheckpointError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _follow(recipe: Recipe, workers: int, device: str, view: _View) -> Path:
+    """The checkpoint of the recipe's last round."""
+    start = checkpoint = recipe.start
+    if start is not None and start.suffix == ".yaml":
+        first = read_recipe(start)
+        start = checkpoint = first.output / f"round{len(first.rounds) - 1}"
+        if not start.exists():
+            _follow(first, workers, device, view.of(first))
+    recorded: set[str] = set()
+    for number, plan in enumerate(recipe.rounds):
+        for name in plan.data:
+            if name not in recorded:
+                _record(recipe.data[name], checkpoint, workers, view)
+                recorded.add(name)
+        checkpoint = train_round(recipe, number, view.report, device=device, start_from=start)
+    assert checkpoint is not None
+    return checkpoint
 
 
 class _View:
     """One bar a stage, in the order in which the stages come; in a log file a line a stage every half minute."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, prefix: str = "") -> None:
+        self._progress, self._prefix = progress, prefix
         self._bars: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
 
+    def of(self, recipe: Recipe) -> _View:
+        """The stages of another recipe, with its name in front of each."""
+        return _View(self._progress, f"{recipe.name} {recipe.version}: ")
+
     def report(self, stage: str, done: int, of: int, figures: dict[str, float]) -> None:
+        stage = self._prefix + stage
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(stage, total=of, figures="")
         text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
@@ -70,19 +92,31 @@ class _View:
             console.print(f"{stage} {done}/{of} {text}", highlight=False)
 
 
-def _record(data: DataSet, checkpoint: Path, workers: int, view: _View) -> None:
+def _record(data: DataSet, checkpoint: Path | None, workers: int, view: _View) -> None:
     """The runs of a data set that are not there yet. A data set without a `record` entry is the user's own."""
     if data.record is None:
         return
-    settings = dict(data.record)
-    driver, split, runs = settings.pop("driver"), settings.pop("split"), settings.pop("runs")
-    policy = checkpoint if driver == "policy" else None
-    for done, _ in enumerate(record_runs(data.folder, split, runs, workers=workers, policy=policy, **settings), 1):
-        view.report(f"runs of {data.name}", done, runs, {})
+    wanted = data.record
+    if wanted.driver == "policy" and checkpoint is None:
+        raise RecipeError(f"data {data.name!r} is driven by a policy, and the first round has none: add a start")
+    policy = checkpoint if wanted.driver == "policy" else None
+    runs = record_runs(
+        data.folder, wanted.split, wanted.runs, workers=workers, first_seed=wanted.first_seed, policy=policy
+    )
+    for done, _ in enumerate(runs, 1):
+        view.report(f"runs of {data.name}", done, wanted.runs, {})
 
 
-def _bundle(recipe: Recipe, checkpoint: Path) -> None:
-    if recipe.bundle is not None:
-        shutil.rmtree(recipe.bundle, ignore_errors=True)
-        shutil.copytree(checkpoint, recipe.bundle)
-        console.print(f"{recipe.bundle} holds the new checkpoint", highlight=False)
+def _check_bundle(bundle: Path | None) -> None:
+    """Before hours of work, not after them: what the last checkpoint replaces is a checkpoint too."""
+    if bundle is not None and bundle.exists() and not (bundle / MANIFEST).exists():
+        raise RecipeError(f"{bundle} is no checkpoint and is not replaced: give bundle another name")
+
+
+def _replace(bundle: Path, checkpoint: Path) -> None:
+    partial = bundle.with_name(bundle.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(checkpoint, partial)
+    shutil.rmtree(bundle, ignore_errors=True)
+    partial.rename(bundle)
+    console.print(f"{bundle} holds the new checkpoint", highlight=False)

@@ -9,7 +9,8 @@ import numpy as np
 import shapely
 
 from wam_sim.body import LENGTH, WIDTH, footprint
-from wam_sim.simulation import GOAL_RADIUS, PERSON_RADIUS
+from wam_sim.objects import PERSON_RADIUS
+from wam_sim.simulation import GOAL_RADIUS
 from wam_sim.worlds import YardWorld
 from wam_tools.demo.projection import project, ribbon
 

@@ -1,0 +1,52 @@
+"""Which settings made what lies in an output folder: work of another recipe is never taken for this one's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wam_models.training.recipe import Recipe, RecipeError
+
+
+def claim_autoencoder(recipe: Recipe) -> None:
+    """Note what determines the autoencoder of recipe.output. Raises RecipeError when the one there is another's."""
+    network = recipe.network.to_dict()
+    _claim(recipe.output / "autoencoder.json", {**_common(recipe), "vae": network["vae"], **asdict(recipe.autoencoder)})
+
+
+def claim_round(recipe: Recipe, number: int) -> None:
+    """Note what determines round `number` of recipe.output. Raises RecipeError when the one there is another's."""
+    settings: dict[str, Any] = {**_common(recipe), "network": recipe.network.to_dict()}
+    for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
+        settings[name] = getattr(recipe, name)
+    settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]
+    _claim(recipe.output / f"round{number}.json", settings)
+
+
+def _common(recipe: Recipe) -> dict[str, Any]:
+    data = {name: [str(entry.folder), entry.record and asdict(entry.record)] for name, entry in recipe.data.items()}
+    start = None if recipe.start is None else str(recipe.start)
+    return {
+        "seed": recipe.seed,
+        "start": start,
+        "data": data,
+        "image_size": recipe.network.image_size,
+        "held_out": recipe.held_out,
+        "use_acceleration": recipe.use_acceleration,
+    }
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
+    wanted = json.loads(json.dumps(settings))
+    if not path.exists():
+        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        return
+    found = json.loads(path.read_text())
+    other = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if other:
+        raise RecipeError(
+            f"{path.with_suffix('')} was made by another recipe ({', '.join(other)}): "
+            f"delete {path.parent}, or give this recipe another output"
+        )
