@@ -22,7 +22,7 @@ from wam_models.data.bags import BagError, read_run
 from wam_models.data.store import open_store
 from wam_models.data.windows import make_windows
 from wam_models.policy import load_policy
-from wam_models.training.augment import mirror_actions, mirror_state
+from wam_models.training.augment import jitter_light, mirror_actions, mirror_state
 from wam_models.training.recipe import Recipe, RecipeError, read_recipe
 from wam_models.training.shards import Shards
 from wam_models.training.train import train_round
@@ -152,6 +152,20 @@ def test_an_output_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
         train_round(other, 0, lambda *_: None)
 
 
+def test_a_later_round_may_be_given_more_data_without_undoing_the_earlier_ones(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    train_round(recipe, 0, lambda *_: None)
+    before = load_file(recipe.output / "round0.safetensors")
+    write_bag(tmp_path / "more" / "run3", seed=3)
+    data = {**recipe.data, "more": replace(recipe.data["runs"], folder=tmp_path / "more")}
+    rounds = [*recipe.rounds, replace(recipe.rounds[0], data=["runs", "more"])]
+    longer = replace(recipe, data=data, rounds=rounds)
+    train_round(longer, 0, lambda *_: None)
+    after = load_file(recipe.output / "round0.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert (train_round(longer, 1, lambda *_: None) / "README.md").exists()
+
+
 def test_a_bag_recorded_again_under_the_same_name_is_read_again(tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", frames=12)
 
@@ -238,7 +252,7 @@ def test_a_bag_without_a_known_topic_is_refused(tmp_path: Path) -> None:
 def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     for number in range(2):
-        write_bag(tmp_path / "bags" / f"scan{number}", scan=True)
+        write_bag(tmp_path / "bags" / f"a-scan{number}", scan=True)  # the last by name are held out
     recipe = replace(recipe, autoencoder=replace(recipe.autoencoder, steps=30, clip_every=10, range_frames=4))
     figures: list[dict[str, float]] = []
 
@@ -248,6 +262,34 @@ def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
 
     train_round(recipe, 0, keep)
     assert figures[-1]["range"] < figures[0]["range"]
+
+
+def test_the_autoencoder_does_not_depend_on_the_runs_held_out(tmp_path: Path) -> None:
+    weights = []
+    for folder, seed in ((tmp_path / "a", 2), (tmp_path / "b", 12)):
+        folder.mkdir()
+        write_bag(folder / "bags" / "run2", seed=seed)
+        train_round(recipe_in(folder), 0, lambda *_: None)
+        weights.append(load_file(folder / "train" / "autoencoder.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_other_light_is_one_light_an_entry_and_stays_a_picture() -> None:
+    frames = torch.full((64, 3, 2, 24, 40), 0.2)
+    frames[:, :, :, 8:16, 10:30] = -0.6
+    lit = jitter_light(frames, torch.Generator().manual_seed(0))
+    assert lit.shape == frames.shape
+    assert float(lit.min()) >= -1 and float(lit.max()) <= 1
+    levels = lit.mean(dim=(1, 2, 3, 4))
+    assert float(levels.std()) > 0.1  # entries differ
+    assert float((lit[:, :, 0] - lit[:, :, 1]).abs().mean()) < 0.05  # the frames of one do not, but for their noise
+
+
+def test_light_is_even_in_about_half_of_the_pictures() -> None:
+    lit = jitter_light(torch.full((400, 3, 24, 40), 0.0), torch.Generator().manual_seed(0))
+    blocks = torch.nn.functional.avg_pool2d(lit.mean(dim=1, keepdim=True), 8).flatten(1)
+    even = (blocks.amax(dim=1) - blocks.amin(dim=1)) < 0.05
+    assert 0.35 < float(even.float().mean()) < 0.65
 
 
 def test_mirroring_twice_is_nothing_and_once_swaps_left_and_right() -> None:

@@ -145,15 +145,9 @@ class TrainingSet:
 
     @classmethod
     def join(cls, parts: list[tuple[WindowStore, LatentCache]], held_out_share: float) -> TrainingSet:
-        """held_out: (N,) the windows of the last runs of each store, for validation: a share of its runs."""
         instructions: list[str] = sorted({text for store, _ in parts for text in store.instructions})
         offsets = np.cumsum([0] + [len(store.frames) for store, _ in parts])
         windows = np.cumsum([0] + [len(store) for store, _ in parts])
-        held_out = []
-        for store, _ in parts:
-            runs = np.unique(store.frame_run)
-            first = runs[len(runs) - round(len(runs) * held_out_share) :]
-            held_out.append(np.isin(store.frame_run[store.windows.context[:, -1]], first))
         names = [np.array([instructions.index(text) for text in store.instructions]) for store, _ in parts]
         return cls(
             frames=np.concatenate([latents.frames for _, latents in parts], axis=1),
@@ -165,5 +159,5 @@ class TrainingSet:
             actions=np.concatenate([store.windows.actions for store, _ in parts]),
             instruction=np.concatenate([name[store.instruction] for (store, _), name in zip(parts, names)]),
             instructions=instructions,
-            held_out=np.concatenate(held_out),
+            held_out=np.concatenate([store.held_out(held_out_share) for store, _ in parts]),
         )

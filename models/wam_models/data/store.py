@@ -43,6 +43,12 @@ class WindowStore:
     def __len__(self) -> int:
         return len(self.instruction)
 
+    def held_out(self, share: float) -> np.ndarray:
+        """(N,) the windows of the last runs, for validation: a share of the runs, so none is seen from both sides."""
+        runs = np.unique(self.frame_run)
+        last = runs[len(runs) - round(len(runs) * share) :]
+        return np.isin(self.frame_run[self.windows.context[:, -1]], last)
+
 
 def bag_folders(folders: Iterable[Path]) -> list[Path]:
     """All rosbag2 folders in or below the given ones, sorted. Raises BagError when a folder holds none."""

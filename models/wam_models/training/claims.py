@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,25 @@ from wam_models.training.recipe import Recipe, RecipeError
 
 def claim_autoencoder(recipe: Recipe) -> None:
     """Note what determines the autoencoder of recipe.output. Raises RecipeError when the one there is another's."""
-    network = recipe.network.to_dict()
-    _claim(recipe.output / "autoencoder.json", {**_common(recipe), "vae": network["vae"], **asdict(recipe.autoencoder)})
+    network, first = recipe.network.to_dict(), recipe.rounds[0].data
+    settings = {**_common(recipe, first), "vae": network["vae"], **asdict(recipe.autoencoder)}
+    _claim(recipe.output / "autoencoder.json", settings)
 
 
 def claim_round(recipe: Recipe, number: int) -> None:
     """Note what determines round `number` of recipe.output. Raises RecipeError when the one there is another's."""
-    settings: dict[str, Any] = {**_common(recipe), "network": recipe.network.to_dict()}
+    used = [name for entry in recipe.rounds[: number + 1] for name in entry.data]
+    settings: dict[str, Any] = {**_common(recipe, used), "network": recipe.network.to_dict()}
     for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
         settings[name] = getattr(recipe, name)
     settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]
     _claim(recipe.output / f"round{number}.json", settings)
 
 
-def _common(recipe: Recipe) -> dict[str, Any]:
-    data = {name: [str(entry.folder), entry.record and asdict(entry.record)] for name, entry in recipe.data.items()}
+def _common(recipe: Recipe, used: Iterable[str]) -> dict[str, Any]:
+    """Of the data sets only those used so far: a later round may be given more without undoing the earlier ones."""
+    entries = {name: recipe.data[name] for name in used}
+    data = {name: [str(entry.folder), entry.record and asdict(entry.record)] for name, entry in entries.items()}
     start = None if recipe.start is None else str(recipe.start)
     return {
         "seed": recipe.seed,

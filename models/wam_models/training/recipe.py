@@ -20,14 +20,17 @@ class RecipeError(ValueError):
 class Recording:
     """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on. driver: "expert", or
     "policy": the checkpoint of the round before drives, in the first round the start, and the expert says what it would
-    have done."""
+    have done. starts: "lane", whole walks, or "close", short ones that begin in front of something."""
 
     split: str
     runs: int
     driver: str
     first_seed: int = 0
+    starts: str = "lane"
 
     def __post_init__(self) -> None:
+        if self.starts not in ("lane", "close"):
+            raise ValueError(f"starts are 'lane' or 'close', not {self.starts!r}")
         if self.driver not in ("expert", "policy"):
             raise ValueError(f"a driver is 'expert' or 'policy', not {self.driver!r}")
 

@@ -33,7 +33,7 @@ from wam_models.training.claims import claim_autoencoder, claim_round
 from wam_models.training.recipe import Recipe
 from wam_models.training.shards import Shards
 from wam_models.training.start import Start, open_start
-from wam_models.training.vae import AutoencoderTrainee, measure_latents, quiet_start, train_autoencoder
+from wam_models.training.vae import AutoencoderTrainee, Pictures, measure_latents, quiet_start, train_autoencoder
 from wam_models.wan.block import KeysValues
 from wam_models.wan.text import InstructionEncoder, word_tokenizer
 from wam_models.wan.vae import VideoAutoencoder
@@ -66,8 +66,8 @@ def train_round(
         follow = _follower(report, f"windows of {name}", len(bags))
         stores[name] = open_store(bags, recipe.cache, recipe.network, recipe.use_acceleration, follow)
 
-    # 2. Autoencoder, on the first data set.
-    autoencoder = _autoencoder(recipe, next(iter(stores.values())), start, report).to(device)
+    # 2. Autoencoder, in the first round.
+    autoencoder = _autoencoder(recipe, list(stores.values()), start, report, device)
 
     # 3. Latents.
     parts: list[tuple[WindowStore, LatentCache]] = []
@@ -96,9 +96,11 @@ def train_round(
     return directory
 
 
-def _autoencoder(recipe: Recipe, store: WindowStore, start: Start | None, report: Report) -> VideoAutoencoder:
+def _autoencoder(
+    recipe: Recipe, stores: list[WindowStore], start: Start | None, report: Report, device: str
+) -> VideoAutoencoder:
     settings = recipe.autoencoder
-    autoencoder = VideoAutoencoder(recipe.network.vae)
+    autoencoder = VideoAutoencoder(recipe.network.vae).to(device)
     done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
     if not (done.exists() and statistics.exists()):
         state = recipe.output / "autoencoder_state.pt"
@@ -106,7 +108,7 @@ def _autoencoder(recipe: Recipe, store: WindowStore, start: Start | None, report
             quiet_start(autoencoder)
         else:
             start.load_into(autoencoder, "autoencoder")
-        trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size)
+        trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size).to(device)
         optimiser = torch.optim.AdamW(trainee.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
         generator = torch.Generator().manual_seed(recipe.seed)
         done_before = 0
@@ -124,8 +126,9 @@ def _autoencoder(recipe: Recipe, store: WindowStore, start: Start | None, report
             if step % SAVE_EVERY == 0:
                 _save_state(state, trainee, optimiser, [generator], step)
 
-        train_autoencoder(trainee, store, settings, generator, done_before, optimiser, on_step)
-        mean, std = measure_latents(autoencoder, store, generator)
+        pictures = Pictures(stores, recipe.held_out)
+        train_autoencoder(trainee, pictures, settings, generator, done_before, optimiser, on_step)
+        mean, std = measure_latents(autoencoder, pictures, generator)
         _save_weights(autoencoder, done)
         statistics.write_text(json.dumps({"latents_mean": mean, "latents_std": std}))
         state.unlink(missing_ok=True)

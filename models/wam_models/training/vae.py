@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -70,15 +70,40 @@ def reconstruction_loss(autoencoder: VideoAutoencoder, frames: Tensor, latents: 
 
 
 def range_loss(head: RangeHead, latents: Tensor, ranges: Tensor) -> Tensor:
-    """Absolute error of the logarithm of the ranges; columns without one (NaN) do not count. latents: (B, C, h, w);
-    ranges: (B, columns) m."""
-    error = head(latents).float() - ranges.clamp(NEAREST, FARTHEST).log()
-    return error[~ranges.isnan()].abs().mean()
+    """Absolute error of the logarithm of the ranges, the near ones weighted more: what stands at 1 m turns the robot,
+    what stands at 6 m does not yet. Columns without one (NaN) do not count. latents: (B, C, h, w); ranges:
+    (B, columns) m."""
+    known = ~ranges.isnan()
+    metres = ranges.clamp(NEAREST, FARTHEST)
+    weight = 1 / (0.5 + metres[known])
+    return ((head(latents).float() - metres.log())[known].abs() * weight).sum() / weight.sum()
+
+
+class Pictures:
+    """Training pictures of several stores as one: the newest context frame of each window that is not held out."""
+
+    def __init__(self, stores: Sequence[WindowStore], held_out: float) -> None:
+        self._stores = stores
+        kept = [np.flatnonzero(~store.held_out(held_out)) for store in stores]
+        self._store = np.repeat(np.arange(len(stores)), [len(windows) for windows in kept])
+        self._window = np.concatenate(kept)
+
+    def draw(self, count: int, clips: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, T, H, W) in [-1, 1], for clips with the future frames behind each, and ranges (B, columns)."""
+        picked = torch.randint(len(self._window), (count,), generator=generator).numpy()
+        frames, ranges = [], []
+        for store, window in zip(self._store[picked], self._window[picked]):
+            source, windows = self._stores[store], self._stores[store].windows
+            newest = windows.context[window, -1:]
+            numbers = np.concatenate([newest, windows.future[window]]) if clips else newest
+            frames.append(source.frames[numbers])
+            ranges.append(source.ranges[newest[0]])
+        return to_unit(torch.from_numpy(np.stack(frames))).transpose(1, 2), torch.from_numpy(np.stack(ranges))
 
 
 def train_autoencoder(
     trainee: AutoencoderTrainee,
-    store: WindowStore,
+    pictures: Pictures,
     settings: AutoencoderTraining,
     generator: torch.Generator,
     start: int,
@@ -90,22 +115,22 @@ def train_autoencoder(
     on_step(step, losses) is called after each step: it reports and saves.
     """
     trainee.train()
-    autoencoder, steps = trainee.autoencoder, settings.steps
+    autoencoder, steps, device = trainee.autoencoder, settings.steps, trainee.autoencoder.mean.device
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + start + 1) / 100) * (1 - 0.95 * (step + start) / steps)
     )
     for step in range(start, steps):
         clips = step % settings.clip_every == settings.clip_every - 1
         count = settings.clips if clips else settings.frames + settings.range_frames
-        picked = torch.randint(len(store), (count,), generator=generator).numpy()
-        frames = jitter_light(_frames(store, picked, clips), generator)
-        ranges = torch.from_numpy(store.ranges[store.windows.context[picked, -1]])
+        frames, ranges = pictures.draw(count, clips, generator)
+        frames = jitter_light(frames, generator)
         if torch.rand((), generator=generator) < 0.5:
             frames, ranges = mirror(frames), mirror(ranges)
-        with torch.autocast(frames.device.type, torch.bfloat16):
+        frames, ranges = frames.to(device), ranges.to(device)
+        with torch.autocast(device.type, torch.bfloat16):
             posterior = autoencoder.vae.encode(frames).latent_dist
             mean, std, logvar = posterior.mean.float(), posterior.std.float(), posterior.logvar.float()
-            latents = mean + std * torch.randn(mean.shape, generator=generator)
+            latents = mean + std * torch.randn(mean.shape, generator=generator).to(device)
             shown = settings.clips if clips else settings.frames
             picture = reconstruction_loss(autoencoder, frames[:shown], latents[:shown])
             losses = {"picture": picture}
@@ -122,22 +147,14 @@ def train_autoencoder(
     trainee.eval()
 
 
-def _frames(store: WindowStore, picked: np.ndarray, clips: bool) -> Tensor:
-    """(B, 3, T, H, W): the newest context frame of each window, with the future frames behind it for clips."""
-    numbers = store.windows.context[picked, -1:]
-    if clips:
-        numbers = np.concatenate([numbers, store.windows.future[picked]], axis=1)
-    return to_unit(torch.from_numpy(store.frames[numbers])).transpose(1, 2)
-
-
 @torch.no_grad()
 def measure_latents(
-    autoencoder: VideoAutoencoder, store: WindowStore, generator: torch.Generator
+    autoencoder: VideoAutoencoder, pictures: Pictures, generator: torch.Generator
 ) -> tuple[list[float], list[float]]:
     """Mean and deviation of each latent channel, before normalisation."""
-    picked = torch.randint(len(store), (min(512, len(store)),), generator=generator).numpy()
     plain = [0.0] * autoencoder.vae.config.z_dim, [1.0] * autoencoder.vae.config.z_dim
     autoencoder.set_statistics(*plain)
-    batches = [autoencoder.encode(_frames(store, part, clips=True)) for part in np.array_split(picked, 64) if len(part)]
+    device = autoencoder.mean.device
+    batches = [autoencoder.encode(pictures.draw(8, True, generator)[0].to(device)) for _ in range(64)]
     latents = torch.cat(batches).float()
     return latents.mean(dim=(0, 2, 3, 4)).tolist(), latents.std(dim=(0, 2, 3, 4)).clamp_min(1e-3).tolist()

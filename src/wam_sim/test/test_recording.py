@@ -62,8 +62,21 @@ def test_runs_that_are_there_are_not_recorded_again(tmp_path: Path) -> None:
 
 def test_runs_of_another_driver_are_not_mixed_in(tmp_path: Path) -> None:
     (tmp_path / "made_by.json").write_text(json.dumps({"recorder": 0, "driver": "metis@0+1"}))
-    with pytest.raises(FileExistsError, match=r"metis@0\+1 drove, by recorder 0; wanted are expert"):
+    message = r"recorder 0, driver metis@0\+1; wanted are runs by recorder 1, driver expert, starts lane"
+    with pytest.raises(FileExistsError, match=message):
         next(record_runs(tmp_path, "train", 1))
+
+
+def test_close_runs_begin_before_something_on_the_way_towards_it_and_the_expert_keeps_clear(tmp_path: Path) -> None:
+    runs = list(record_runs(tmp_path, "gaps", 6, starts="close"))
+    assert [run.path.name for run in runs] == [f"gaps-00000-{episode}" for episode in range(6)]
+    assert sum(run.contact for run in runs) <= 1
+    ahead = []
+    for recorded in runs:
+        run = read_run(recorded.path)
+        assert 8 <= len(run.stamps) <= 12 and run.twists[0, 0] >= 0 and run.scan is not None
+        ahead.append(run.scan.ranges[0][np.abs(run.scan.bearings) < 0.5].min())
+    assert np.median(ahead) < 1.5
 
 
 def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,10 @@ def test_unseen_kinds_textures_and_night_never_occur_in_train_or_val() -> None:
         assert (kinds <= unseen_kinds) if split == "unseen" else not (kinds & unseen_kinds)
         assert any(world.appearance.night for world in worlds) == (split == "unseen")
         assert {world.kind for world in worlds} == {"indoor", "outdoor"}
-    assert not patterns["unseen"] & (patterns["train"] | patterns["val"])
+        trained_only = {maker.__name__ for makers in objects.TRAINING.values() for maker in makers}
+        assert bool(kinds & trained_only) == (split in objects.TRAINING)
+    unseen = patterns.pop("unseen")
+    assert not any(unseen & known for known in patterns.values())
 
 
 def test_splits_share_no_world() -> None:
@@ -72,3 +76,15 @@ def test_what_hangs_above_the_robot_cannot_be_touched() -> None:
     post = Thing("post", (Part("cylinder", (0.1, 0.5), (0, 0, 0.5), (1, 1, 1)),), (2, 0, 0))
     assert shade.footprint().is_empty
     assert post.footprint().area == pytest.approx(np.pi * 0.01, rel=0.02)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 100_000))
+def test_nothing_passes_beneath_a_span_though_the_ground_is_seen_there(seed: int) -> None:
+    beam, *others = objects.span(np.random.default_rng(seed))
+    assert 0.12 < beam.position[2] - beam.size[2] < objects.REACHABLE_HEIGHT
+    outline = Thing("span", (beam, *others), (0, 0, 0)).footprint()
+    length = beam.size[0]
+    assert outline.contains(shapely.LineString([(-0.9 * length, 0), (0.9 * length, 0)]))
+    supports = shapely.union_all([part.footprint() for part in others if part.position[2] < beam.position[2]])
+    assert beam.footprint().intersection(supports).area < 0.7 * beam.footprint().area

@@ -14,8 +14,8 @@ from wam_sim.objects import PERSON_RADIUS
 from wam_sim.worlds import YardWorld
 
 # The footprint as three discs along the body: cheap to test, 1 cm larger than the rectangle at its corners.
-_DISC_OFFSETS = np.array([0.23, 0.0, -0.23])
-_DISC_RADIUS = 0.21
+BODY_DISCS = np.array([0.23, 0.0, -0.23])
+BODY_DISC_RADIUS = 0.21
 # m of clearance the expert pays to keep: 0.30 left students less room for their errors, 0.50 got stuck in doorways.
 _COMFORT = 0.40
 _STEP = 0.125  # s between two decisions of the look-ahead: half of the trajectory's spacing
@@ -86,12 +86,12 @@ class YardExpert:
         y = pose[1] + s * self._x + c * self._y
         heading = pose[2] + self._yaw
         cos, sin = np.cos(heading)[..., None], np.sin(heading)[..., None]
-        discs = np.stack([x[..., None] + cos * _DISC_OFFSETS, y[..., None] + sin * _DISC_OFFSETS], axis=-1)
-        clearance = self._field.clearance_at(discs).min(axis=-1) - _DISC_RADIUS  # (arcs, times)
+        discs = np.stack([x[..., None] + cos * BODY_DISCS, y[..., None] + sin * BODY_DISCS], axis=-1)
+        clearance = self._field.clearance_at(discs).min(axis=-1) - BODY_DISC_RADIUS  # (arcs, times)
         for person, velocity in zip(people, velocities, strict=True):
             future = person + velocity * self._times[:, None]
             gap = np.hypot(*np.moveaxis(discs - future[None, :, None], -1, 0)).min(axis=-1)
-            clearance = np.minimum(clearance, gap - _DISC_RADIUS - PERSON_RADIUS)
+            clearance = np.minimum(clearance, gap - BODY_DISC_RADIUS - PERSON_RADIUS)
 
         # What is touched late can still be avoided later: only the first second forbids, the rest costs.
         soon = clearance[:, :8].min(axis=1)

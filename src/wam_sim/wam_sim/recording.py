@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import shapely
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -25,7 +26,7 @@ from wam_controller.tracker import make_reference
 from wam_models.checkpoint import open_checkpoint
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Trajectory
-from wam_sim.expert import YardExpert
+from wam_sim.expert import BODY_DISC_RADIUS, BODY_DISCS, YardExpert
 from wam_sim.ranging import BEARINGS, MAX_RANGE, scan, segments_of
 from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.scene import HORIZONTAL_FOV
@@ -62,6 +63,20 @@ def bag_types() -> Typestore:
     for name, text in _TRAJECTORY_TYPES.items():
         store.register(get_types_from_msg(text, name))
     return store
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where runs begin. each: runs that a world gives; time_limit: s that one may last."""
+
+    each: int
+    time_limit: float
+
+
+STARTS = {
+    "lane": Starts(2, 25.0),  # the first where the world says, the second anywhere free
+    "close": Starts(8, 3.0),  # on the way towards something near, which a good driver seldom sees from there
+}
 
 
 class RunRecorder:
@@ -219,21 +234,26 @@ def record_run(
     seed: int,
     *,
     episode: int = 0,
+    starts: str = "lane",
     driver: Callable[[YardSimulation, str], Driver] | None = None,
-    time_limit: float = 25.0,
+    time_limit: float | None = None,
 ) -> RecordedRun:
     """One run in the world (split, seed), kept as a bag at `path`.
 
-    episode varies start, instruction, disturbances and noise within a world: episode 0 of a world starts where the
-    world says, later ones at a random free pose. driver: (simulation, instruction) -> Driver, default the expert,
-    pushed off its way now and then, so that the bag shows how to get back.
+    episode varies start, instruction, disturbances and noise within a world; starts: a key of STARTS; time_limit: s,
+    other than theirs. driver: (simulation, instruction) -> Driver, default the expert, pushed off its way now and then,
+    so that the bag shows how to get back.
     """
-    world = make_world(split, seed)
+    world = _world(split, seed)
     rng = np.random.default_rng([seed, episode, 79])
     pace = str(rng.choice(list(INSTRUCTIONS), p=(0.7, 0.15, 0.15)))
     instruction = str(rng.choice(INSTRUCTIONS[pace]))
-    pose = world.start if episode == 0 else _random_start(world, rng)
-    simulation = YardSimulation(world, seed=1000 * seed + episode, pose=pose)
+    pose, speed = world.start, 0.0
+    if starts == "close":
+        pose, speed = _close_start(world, rng)
+    elif episode:
+        pose = _random_start(world, rng)
+    simulation = YardSimulation(world, seed=1000 * seed + episode, pose=pose, twist=(speed, 0.0, 0.0))
     expert = YardExpert(world, pace)
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation, instruction)
@@ -253,7 +273,7 @@ def record_run(
             driving,
             plan_period=FRAME_PERIOD,
             latency=float(rng.uniform(0.06, 0.16)),
-            time_limit=time_limit,
+            time_limit=STARTS[starts].time_limit if time_limit is None else time_limit,
             disturb=_Pushes(rng) if driver is None else None,
             on_plan=keep,
         )
@@ -261,15 +281,18 @@ def record_run(
     return RecordedRun(path, frames, result.reached, result.contact)
 
 
-def _record_one(job: tuple[Path, str, int, int, Path | None]) -> RecordedRun:
-    path, split, seed, episode, checkpoint = job
+def _record_one(job: tuple[Path, str, int, int, str, Path | None]) -> RecordedRun:
+    path, split, seed, episode, starts, checkpoint = job
     if checkpoint is None:
-        return record_run(path, split, seed, episode=episode)
+        return record_run(path, split, seed, episode=episode, starts=starts)
 
     def drive(_: YardSimulation, instruction: str) -> Driver:
         return PolicyDriver(_student(checkpoint), instruction)
 
-    return record_run(path, split, seed, episode=episode, driver=drive)
+    return record_run(path, split, seed, episode=episode, starts=starts, driver=drive)
+
+
+_world = lru_cache(maxsize=1)(make_world)  # a worker makes the runs of a world one after the other
 
 
 @lru_cache(maxsize=1)
@@ -278,38 +301,69 @@ def _student(checkpoint: Path) -> Policy:
 
 
 def record_runs(
-    folder: Path, split: str, runs: int, *, workers: int = 1, first_seed: int = 0, policy: Path | None = None
+    folder: Path,
+    split: str,
+    runs: int,
+    *,
+    workers: int = 1,
+    first_seed: int = 0,
+    starts: str = "lane",
+    policy: Path | None = None,
 ) -> Iterator[RecordedRun]:
-    """Runs, two a world, as bags in `folder`; those that are there already are kept and skipped.
+    """Runs as bags in `folder`; those that are there already are kept and skipped.
 
     The expert drives; or the policy of a checkpoint does, and the expert says at each frame what it would have done.
-    Raises FileExistsError when the folder holds runs of another policy or another version of this recorder.
+    starts: a key of STARTS. Raises FileExistsError when the folder holds runs of another policy, with other starts, or
+    of another version of this recorder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, "expert" if policy is None else open_checkpoint(policy).model_id)
-    jobs = []
+    driver = "expert" if policy is None else open_checkpoint(policy).model_id
+    _claim(folder, {"recorder": RECORDER, "driver": driver, "starts": starts})
+    jobs, each = [], STARTS[starts].each
     for number in range(runs):
-        seed, episode = first_seed + number // 2, number % 2
+        seed, episode = first_seed + number // each, number % each
         path = folder / f"{split}-{seed:05d}-{episode}"
         if not path.exists():
-            jobs.append((path, split, seed, episode, policy))
+            jobs.append((path, split, seed, episode, starts, policy))
     # spawn: a forked child would share its parent's GL context
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_record_one, jobs)
+        yield from pool.map(_record_one, jobs)  # in order, and so mostly the same world again
 
 
-def _claim(folder: Path, driver: str) -> None:
+def _claim(folder: Path, ours: dict[str, object]) -> None:
     """Runs are known by their names alone, so a folder says whose they are."""
-    note, ours = folder / "made_by.json", {"recorder": RECORDER, "driver": driver}
+    note = folder / "made_by.json"
     if not note.exists():
         note.write_text(json.dumps(ours) + "\n")
         return
     theirs = json.loads(note.read_text())
     if theirs != ours:
         raise FileExistsError(
-            f"{folder} holds runs that {theirs['driver']} drove, by recorder {theirs['recorder']}; wanted are {driver} "
-            f"and {RECORDER}: delete the folder, or record into another one"
+            f"{folder} holds runs made by {_said(theirs)}; wanted are runs by {_said(ours)}: "
+            "delete the folder, or record into another one"
         )
+
+
+def _said(claim: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in claim.items())
+
+
+def _close_start(world: YardWorld, rng: np.random.Generator) -> tuple[tuple[float, float, float], float]:
+    """A pose that faces something within reach of two seconds, and a speed (m/s) from which it can still be avoided."""
+    things = [thing for thing in world.things if thing.kind != "building" and thing.beat is None]
+    while True:
+        outline = things[int(rng.integers(len(things)))].footprint()
+        if outline.is_empty:
+            continue
+        edge = outline.exterior if isinstance(outline, shapely.Polygon) else outline.convex_hull.exterior
+        aimed = np.array(edge.interpolate(rng.uniform(0, 1), normalized=True).coords[0])
+        away, far = rng.uniform(-np.pi, np.pi), rng.uniform(0.5, 1.5)
+        point = aimed + far * np.array([np.cos(away), np.sin(away)])
+        heading = float(away + np.pi + rng.normal(0, 0.4))
+        body = point + BODY_DISCS[:, None] * np.array([np.cos(heading), np.sin(heading)])
+        free = float(world.field.clearance_at(body).min()) - BODY_DISC_RADIUS
+        if free > 0.04 and 1.0 < world.field.path_length((point[0], point[1])) < 13.0:
+            return (float(point[0]), float(point[1]), heading), float(rng.uniform(0, min(0.7, 2 * free)))
 
 
 def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -31,11 +31,12 @@ class YardSimulation:
         camera_size: tuple[int, int] = (180, 320),
         seed: int = 0,
         pose: tuple[float, float, float] | None = None,
+        twist: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.world = world
         self.time = 0.0
         self.path_length = 0.0
-        self._state = BodyState(np.array(pose or world.start, dtype=float), np.zeros(3))
+        self._state = BodyState(np.array(pose or world.start, dtype=float), np.array(twist))
         self._scene = Scene(world, camera_size)
         self._effects = CameraEffects(seed)
         self._obstacles = np.array(world.static_footprints)

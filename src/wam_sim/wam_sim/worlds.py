@@ -15,9 +15,10 @@ from wam_sim import objects
 from wam_sim.navigation import NavigationField
 from wam_sim.objects import Part, Thing
 
-SPLITS = ("train", "val", "unseen")
+# `gaps` is for training too: like `train`, with more in the lane, and mostly what one sees the ground beneath.
+SPLITS = ("train", "val", "unseen", "gaps")
 # Seeds of different splits never meet: the generator is seeded with (split number, seed).
-_SPLIT_NUMBER = {"train": 0, "val": 1, "unseen": 2}
+_SPLIT_NUMBER = {split: number for number, split in enumerate(SPLITS)}
 
 GOAL_DISTANCE = (8.0, 12.0)
 # Metres left free between things: a Go2 is 0.32 m wide, and a gap the expert would not take teaches nothing.
@@ -180,7 +181,7 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
         makers = objects.UNSEEN
     else:
         makers = objects.KNOWN_INDOOR if indoor else objects.KNOWN_OUTDOOR
-        makers += objects.TRAINING if split == "train" else ()
+        makers += objects.TRAINING.get(split, ())
     things: list[Thing] = []
     taken = [wall.footprint() for wall in walls]
     keep_free = [Point(0, 0).buffer(0.5), Point(goal).buffer(0.3)]
@@ -199,7 +200,7 @@ def _attempt(rng: np.random.Generator, split: str, seed: int) -> YardWorld | Non
             things.append(walker)
             taken.append(sweep)
 
-    wanted_on_lane = int(rng.integers(0, 3))
+    wanted_on_lane = int(rng.integers(0, 3)) + (split == "gaps")
     wanted = int(rng.integers(9, 19))
     for _ in range(wanted * 8):
         on_lane = sum(1 for thing in things if thing.kind != "person") < wanted_on_lane

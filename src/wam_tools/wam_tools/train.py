@@ -101,7 +101,13 @@ def _record(data: DataSet, checkpoint: Path | None, workers: int, view: _View) -
         raise RecipeError(f"data {data.name!r} is driven by a policy, and the first round has none: add a start")
     policy = checkpoint if wanted.driver == "policy" else None
     runs = record_runs(
-        data.folder, wanted.split, wanted.runs, workers=workers, first_seed=wanted.first_seed, policy=policy
+        data.folder,
+        wanted.split,
+        wanted.runs,
+        workers=workers,
+        first_seed=wanted.first_seed,
+        starts=wanted.starts,
+        policy=policy,
     )
     for done, _ in enumerate(runs, 1):
         view.report(f"runs of {data.name}", done, wanted.runs, {})
