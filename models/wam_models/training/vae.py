@@ -18,6 +18,7 @@ from wam_models.wan.vae import VideoAutoencoder, to_unit
 KL_WEIGHT = 1e-5
 # m: nearer is the robot itself, farther changes no plan of two seconds.
 NEAREST, FARTHEST = 0.2, 8.0
+NEAR = 0.5  # m: below it, errors count about the same
 
 
 class RangeHead(nn.Module):
@@ -75,7 +76,7 @@ def range_loss(head: RangeHead, latents: Tensor, ranges: Tensor) -> Tensor:
     (B, columns) m."""
     known = ~ranges.isnan()
     metres = ranges.clamp(NEAREST, FARTHEST)
-    weight = 1 / (0.5 + metres[known])
+    weight = 1 / (NEAR + metres[known])
     return ((head(latents).float() - metres.log())[known].abs() * weight).sum() / weight.sum()
 
 
@@ -87,6 +88,9 @@ class Pictures:
         kept = [np.flatnonzero(~store.held_out(held_out)) for store in stores]
         self._store = np.repeat(np.arange(len(stores)), [len(windows) for windows in kept])
         self._window = np.concatenate(kept)
+
+    def __len__(self) -> int:
+        return len(self._window)
 
     def draw(self, count: int, clips: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, T, H, W) in [-1, 1], for clips with the future frames behind each, and ranges (B, columns)."""
@@ -155,6 +159,7 @@ def measure_latents(
     plain = [0.0] * autoencoder.vae.config.z_dim, [1.0] * autoencoder.vae.config.z_dim
     autoencoder.set_statistics(*plain)
     device = autoencoder.mean.device
-    batches = [autoencoder.encode(pictures.draw(8, True, generator)[0].to(device)) for _ in range(64)]
+    rounds = -(-min(512, len(pictures)) // 8)
+    batches = [autoencoder.encode(pictures.draw(8, True, generator)[0].to(device)) for _ in range(rounds)]
     latents = torch.cat(batches).float()
     return latents.mean(dim=(0, 2, 3, 4)).tolist(), latents.std(dim=(0, 2, 3, 4)).clamp_min(1e-3).tolist()
