@@ -50,6 +50,18 @@ def test_lines_carry_the_name_and_everything_ends_with_the_context():
     assert any("KeyboardInterrupt" in line for line in lines)  # asked politely first
 
 
+def test_it_is_asked_politely_also_from_a_background_shell(monkeypatch):
+    monkeypatch.setattr("wam_planner.processes._ENDINGS", ((signal.SIGINT, PATIENCE), (signal.SIGKILL, 2.0)))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        lines: list[str] = []
+        with Processes([python("one", WAITS)], lines.append):
+            wait_for(lambda: "[one] up" in lines)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert any("KeyboardInterrupt" in line for line in lines)
+
+
 def test_a_program_that_does_not_listen_is_killed(monkeypatch):
     monkeypatch.setattr(
         "wam_planner.processes._ENDINGS", ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))

@@ -103,7 +103,10 @@ class Processes:
 
     def _start(self, name: str) -> None:
         program = self._programs[name]
-        guard = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+        # A shell starts what it puts in the background with SIGINT ignored, and so would be everything started here.
+        guard = ["env", "--default-signal=INT"]
+        if shutil.which("setpriv"):
+            guard += ["setpriv", "--pdeathsig", "TERM"]
         process = subprocess.Popen(
             [*guard, *program.command],
             stdin=subprocess.DEVNULL,
