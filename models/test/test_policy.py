@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -57,7 +58,16 @@ def test_a_plan_has_what_the_contract_says() -> None:
     assert plan.trajectory.stamp == 10.5
     assert plan.candidates.shape == (4, 5, 3) and plan.scores.shape == (4,)
     assert np.array_equal(plan.trajectory.poses, plan.candidates[plan.scores.argmax()])
-    assert {"preprocess", "vae", "text", "flow", "total"} <= plan.timings.keys()
+
+
+def test_its_stages_add_up_to_no_more_than_it_took() -> None:
+    policy = nano_policy()
+    began = perf_counter()
+    plan = policy.plan(observation())
+    took = 1e3 * (perf_counter() - began)
+    assert isinstance(plan, Plan)
+    assert list(plan.timings) == ["preprocess", "text", "vae", "flow", "postprocess"]
+    assert sum(plan.timings.values()) <= took
 
 
 @pytest.mark.parametrize("mask", list(Mask), ids=lambda mask: mask.value)

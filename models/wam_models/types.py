@@ -85,8 +85,9 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Plan:
-    """A policy's answer. candidates: (N, H, 3) like Trajectory.poses with scores (N,), higher is better;
-    timings: milliseconds by stage; imagined: uint8 (T, H, W, 3) future video, only when it was asked for."""
+    """A policy's answer. candidates: (N, H, 3) like Trajectory.poses with scores (N,), higher is better; timings:
+    milliseconds by stage, one after the other, so that their sum is the plan's; imagined: uint8 (T, H, W, 3) future
+    video, only when it was asked for."""
 
     trajectory: Trajectory
     candidates: np.ndarray
