@@ -55,10 +55,10 @@ def nano_config(mask: Mask = Mask.ASYMMETRIC, **changes: object) -> MetisConfig:
     return replace(config, **changes)
 
 
-def nano_model(mask: Mask = Mask.ASYMMETRIC, seed: int = 0) -> MetisModel:
+def nano_model(mask: Mask = Mask.ASYMMETRIC, seed: int = 0, **changes: object) -> MetisModel:
     """With every zero-initialised weight shaken, so that nothing is equal only because it is zero."""
     torch.manual_seed(seed)
-    model = MetisModel(nano_config(mask), word_tokenizer(TEXTS)).eval()
+    model = MetisModel(nano_config(mask, **changes), word_tokenizer(TEXTS)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -71,6 +71,7 @@ def nano_normaliser() -> Normaliser:
     return Normaliser(np.full((5, 3), 0.2), np.full((5, 3), 0.5))
 
 
-def nano_policy(mask: Mask = Mask.ASYMMETRIC, **options: int) -> MetisPolicy:
-    config = nano_config(mask)
-    return MetisPolicy(nano_model(mask), Preprocessing(config.image_size), nano_normaliser(), "nano@0+0", **options)
+def nano_policy(mask: Mask = Mask.ASYMMETRIC, *, noise_scale: float = 1.0, **options: int) -> MetisPolicy:
+    model = nano_model(mask, noise_scale=noise_scale)
+    preprocessing = Preprocessing(model.config.image_size)
+    return MetisPolicy(model, preprocessing, nano_normaliser(), "nano@0+0", **options)

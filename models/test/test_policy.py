@@ -60,6 +60,16 @@ def test_a_plan_has_what_the_contract_says() -> None:
     assert np.array_equal(plan.trajectory.poses, plan.candidates[plan.scores.argmax()])
 
 
+def test_from_the_mean_of_the_noise_every_seed_plans_the_same() -> None:
+    plans = []
+    for seed in (0, 7):
+        policy = nano_policy(noise_scale=0.0)
+        policy.reset(seed)
+        plans.append(policy.plan(observation()).trajectory.poses)
+    assert np.array_equal(*plans)
+    assert not np.array_equal(plans[0], nano_policy().plan(observation()).trajectory.poses)
+
+
 def test_its_stages_add_up_to_no_more_than_it_took() -> None:
     policy = nano_policy()
     began = perf_counter()

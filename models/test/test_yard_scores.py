@@ -27,7 +27,7 @@ def test_scores_of_four_walks() -> None:
     assert scores.refusals == 1
 
 
-def test_a_path_shorter_than_the_grid_s_counts_as_the_shortest() -> None:
+def test_a_path_shorter_than_the_shortest_known_counts_as_it() -> None:
     assert score([outcome(path=7.5)]).spl == 1.0
 
 

@@ -42,7 +42,8 @@ class MetisConfig:
     """video, vae, text: keyword arguments of diffusers' WanTransformer3DModel and AutoencoderKLWan and transformers'
     UMT5Config; text_length: tokens of an instruction; image_size: (height, width) px; context_frames at context_dt s:
     observed frames, the newest last; future_frames at future_dt s: imagined ones, a multiple of the autoencoder's
-    temporal factor; steps: Euler steps of a plan unless asked otherwise."""
+    temporal factor; steps: Euler steps of a plan unless asked otherwise; noise_scale: of the noise that a plan starts
+    from, 1 as in training, 0 for its mean: plans then lean nowhere, and a seed changes nothing."""
 
     video: dict[str, Any]
     vae: dict[str, Any]
@@ -58,7 +59,12 @@ class MetisConfig:
     mask: Mask = Mask.ASYMMETRIC
     steps: int = 10
     sampling_shift: float = 1.0
+    noise_scale: float = 1.0
     needs_goal: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.noise_scale <= 1.0:
+            raise ValueError(f"noise_scale must be 0 to 1, got {self.noise_scale}")
 
     @property
     def latent_size(self) -> tuple[int, int, int]:

@@ -121,7 +121,7 @@ class MetisPolicy(Policy):
         generator = torch.Generator().manual_seed(seed)
         config = self._model.config
         shape = (self._candidates, config.action.points, config.action.values)
-        self._noise = torch.randn(shape, generator=generator).to(self._device)
+        self._noise = config.noise_scale * torch.randn(shape, generator=generator).to(self._device)
         channels, height, width = config.latent_size
         video = (1, channels, config.future_latents, height, width)
         self._video_noise = torch.randn(video, generator=generator).to(self._device)

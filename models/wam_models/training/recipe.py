@@ -20,7 +20,8 @@ class RecipeError(ValueError):
 class Recording:
     """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on. driver: "expert", or
     "policy": the checkpoint of the round before drives, in the first round the start, and the expert says what it would
-    have done. starts: "lane", whole walks, or "close", short ones that begin in front of something."""
+    have done. starts: "lane", whole walks; "close", short ones that begin in front of something; "anywhere", from any
+    place to any other."""
 
     split: str
     runs: int
@@ -29,8 +30,8 @@ class Recording:
     starts: str = "lane"
 
     def __post_init__(self) -> None:
-        if self.starts not in ("lane", "close"):
-            raise ValueError(f"starts are 'lane' or 'close', not {self.starts!r}")
+        if self.starts not in ("lane", "close", "anywhere"):
+            raise ValueError(f"starts are 'lane', 'close' or 'anywhere', not {self.starts!r}")
         if self.driver not in ("expert", "policy"):
             raise ValueError(f"a driver is 'expert' or 'policy', not {self.driver!r}")
 

@@ -286,7 +286,7 @@ def validate(model: MetisModel, data: TrainingSet, normaliser: Normaliser, limit
     for window in windows:
         batch = Batch.take(data, normaliser, np.array([window]), np.array([0]), None).to(str(device))
         text = model.network.read_text(model.text([data.instructions[int(batch.instruction)]]))
-        noise = torch.randn(batch.actions.shape, generator=generator).to(device)
+        noise = model.config.noise_scale * torch.randn(batch.actions.shape, generator=generator).to(device)
         latents = torch.randn((1, *_future_shape(model.config)), generator=generator).to(device)
         sampled = sample_actions(model.network, batch.observed, batch.states, noise, text, model.config.steps, latents)
         planned, wanted = (normaliser.denormalise(t.cpu().numpy()) for t in (sampled, batch.actions))

@@ -79,6 +79,15 @@ def test_close_runs_begin_before_something_on_the_way_towards_it_and_the_expert_
     assert np.median(ahead) < 1.5
 
 
+def test_runs_from_anywhere_have_their_goal_on_every_side(tmp_path: Path) -> None:
+    runs = [read_run(recorded.path) for recorded in record_runs(tmp_path, "gaps", 8, starts="anywhere")]
+    goals = np.array([run.goal for run in runs])
+    assert len(np.unique(goals.round(3), axis=0)) == 8 and all(len(run.stamps) <= 49 for run in runs)
+    to_goal = goals - np.array([run.poses[0, :2] for run in runs])
+    bearings = np.arctan2(to_goal[:, 1], to_goal[:, 0]) - np.array([run.poses[0, 2] for run in runs])
+    assert (np.cos(bearings) < 0).any() and (np.cos(bearings) > 0).any()
+
+
 def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:
     world = make_world("train", 2)
     path = tmp_path / "run"

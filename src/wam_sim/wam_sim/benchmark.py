@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy, load_policy
 from wam_sim.expert import YardExpert
-from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
+from wam_sim.rollout import LATENCY, Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import YardWorld, make_world
 
@@ -37,10 +37,18 @@ class Contender:
 
 
 def run_yard(
-    contenders: Sequence[Contender], split: str, episodes: int, *, workers: int = 1, seed: int = 0
+    contenders: Sequence[Contender],
+    split: str,
+    episodes: int,
+    *,
+    workers: int = 1,
+    seed: int = 0,
+    latency: float = LATENCY,
 ) -> Iterator[tuple[Contender, WalkOutcome]]:
-    """Every contender through worlds `seed` to `seed + episodes - 1` of the split, in order; results as they come."""
-    jobs = [(contender, split, number) for contender in contenders for number in range(seed, seed + episodes)]
+    """Every contender through worlds `seed` to `seed + episodes - 1` of the split, in order; results as they come.
+    latency: s from the image to the plan in the controller's hands."""
+    numbers = range(seed, seed + episodes)
+    jobs = [(contender, split, number, latency) for contender in contenders for number in numbers]
     # spawn: a forked child would share its parent's GL context and torch threads
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for job, outcome in zip(jobs, pool.map(_walk, jobs), strict=True):
@@ -66,11 +74,11 @@ def _driver(contender: Contender, world: YardWorld, seed: int) -> Driver:
     return PolicyDriver(policy, INSTRUCTION)
 
 
-def _walk(job: tuple[Contender, str, int]) -> WalkOutcome:
-    contender, split, seed = job
+def _walk(job: tuple[Contender, str, int, float]) -> WalkOutcome:
+    contender, split, seed, latency = job
     world = make_world(split, seed)
     simulation = YardSimulation(world, seed=seed)
     try:
-        return walk(simulation, _driver(contender, world, seed), tracker=contender.tracker)
+        return walk(simulation, _driver(contender, world, seed), tracker=contender.tracker, latency=latency)
     finally:
         simulation.close()

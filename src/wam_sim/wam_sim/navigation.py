@@ -76,9 +76,42 @@ class NavigationField:
         return self._sample(np.minimum(self.cost, 1e3), points, 1e3)
 
     def path_length(self, point: tuple[float, float]) -> float:
-        """Metres of the shortest way to the goal that keeps the hard clearance; inf when there is none."""
+        """Metres to the goal from cell to cell, keeping the hard clearance; inf where there is no way. Up to 8 % longer
+        than the shortest way, for cells have eight neighbours."""
         length = float(self._sample(np.minimum(self.length, 1e6), np.array(point, dtype=float), 1e6))
         return length if length < 1e3 else float("inf")
+
+    def shortest_way(self, point: tuple[float, float]) -> float:
+        """Metres of the way from cell to cell pulled taut; inf where there is none."""
+        corner = np.array(point, dtype=float)
+        if not np.isfinite(self.path_length(point)):
+            return float("inf")
+        way, length = self._cells_to_goal(corner), 0.0
+        while len(way):
+            seen = [i for i, cell in enumerate(way) if self._is_clear(corner, cell)]
+            furthest = max(seen, default=0)
+            length += float(np.hypot(*(way[furthest] - corner)))
+            corner, way = way[furthest], way[furthest + 1 :]
+        return length
+
+    def _cells_to_goal(self, point: np.ndarray) -> np.ndarray:
+        """Positions (N, 2) m of the cells from the one at `point`, which is left out, to the goal's."""
+        (ny, nx), cells = self.length.shape, []
+        column, row = np.round((point - self.origin) / CELL).astype(int)
+        while self.length[row, column] > 0.0:
+            rows, columns = slice(max(row - 1, 0), min(row + 2, ny)), slice(max(column - 1, 0), min(column + 2, nx))
+            down, right = np.unravel_index(int(self.length[rows, columns].argmin()), self.length[rows, columns].shape)
+            if (rows.start + down, columns.start + right) == (row, column):
+                break
+            row, column = rows.start + down, columns.start + right
+            cells.append((column, row))
+        return np.array(self.origin) + CELL * np.array(cells, dtype=float).reshape(-1, 2)
+
+    def _is_clear(self, start: np.ndarray, end: np.ndarray) -> bool:
+        samples = int(np.hypot(*(end - start)) / (0.5 * CELL)) + 2
+        # Half a cell of grace: the way itself runs along the edge of what is free.
+        line = np.linspace(start, end, samples)
+        return bool((self.clearance_at(line) > HARD_CLEARANCE - 0.5 * CELL).all())
 
 
 def _distances(free: np.ndarray, weight: np.ndarray, goal_cell: tuple[int, int]) -> np.ndarray:

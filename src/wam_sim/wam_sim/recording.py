@@ -31,7 +31,7 @@ from wam_sim.ranging import BEARINGS, MAX_RANGE, scan, segments_of
 from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.scene import HORIZONTAL_FOV
 from wam_sim.simulation import YardSimulation
-from wam_sim.worlds import YardWorld, make_world
+from wam_sim.worlds import YardWorld, aimed_at, make_world
 
 # Counts up whenever a world and an episode give another run.
 RECORDER = 1
@@ -76,6 +76,7 @@ class Starts:
 STARTS = {
     "lane": Starts(2, 25.0),  # the first where the world says, the second anywhere free
     "close": Starts(8, 3.0),  # on the way towards something near, which a good driver seldom sees from there
+    "anywhere": Starts(4, 12.0),  # facing anything, the goal anywhere too: behind a wall as often as not
 }
 
 
@@ -251,6 +252,8 @@ def record_run(
     pose, speed = world.start, 0.0
     if starts == "close":
         pose, speed = _close_start(world, rng)
+    elif starts == "anywhere":
+        world, pose = _anywhere(world, rng)
     elif episode:
         pose = _random_start(world, rng)
     simulation = YardSimulation(world, seed=1000 * seed + episode, pose=pose, twist=(speed, 0.0, 0.0))
@@ -364,6 +367,24 @@ def _close_start(world: YardWorld, rng: np.random.Generator) -> tuple[tuple[floa
         free = float(world.field.clearance_at(body).min()) - BODY_DISC_RADIUS
         if free > 0.04 and 1.0 < world.field.path_length((point[0], point[1])) < 13.0:
             return (float(point[0]), float(point[1]), heading), float(rng.uniform(0, min(0.7, 2 * free)))
+
+
+def _anywhere(world: YardWorld, rng: np.random.Generator) -> tuple[YardWorld, tuple[float, float, float]]:
+    """The world with a goal somewhere in it, and a start somewhere else, facing any way."""
+    while True:
+        world = aimed_at(world, _free_point(world, rng))
+        for _ in range(20):
+            start = _free_point(world, rng)
+            if 2.0 < world.field.path_length(start) < 13.0:
+                return world, (*start, float(rng.uniform(-np.pi, np.pi)))
+
+
+def _free_point(world: YardWorld, rng: np.random.Generator) -> tuple[float, float]:
+    x0, y0, x1, y1 = world.bounds
+    while True:
+        point = float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1))
+        if world.field.clearance_at(np.array(point)) > 0.45:
+            return point
 
 
 def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ The world frame is the robot's odom frame: x forward and y left of where it star
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -254,3 +254,8 @@ def make_world(split: str, seed: int) -> YardWorld:
         world = _attempt(rng, split, seed)
         if world is not None:
             return world
+
+
+def aimed_at(world: YardWorld, goal: tuple[float, float]) -> YardWorld:
+    """The same place with another goal, (x, y) m."""
+    return replace(world, goal=goal, field=NavigationField.build(world.static_footprints, world.bounds, goal))

@@ -24,7 +24,7 @@ def test_scores_stand_in_the_json_by_policy(tmp_path: Path) -> None:
     )
     assert code == 0, output
     scores = json.loads(file.read_text())
-    assert (scores["split"], scores["episodes"]) == ("val", 1)
+    assert (scores["split"], scores["episodes"], scores["latency_s"]) == ("val", 1, 0.1)
     assert scores["policies"].keys() == {"metis", "expert", "straight"}
     for values in scores["policies"].values():
         assert {"success", "success_ci", "contact", "timeout", "spl", "clearance_m"} <= values.keys()

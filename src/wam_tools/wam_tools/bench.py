@@ -12,6 +12,7 @@ from wam_models.checkpoint import CheckpointError, open_checkpoint
 from wam_models.evaluation.yard import WalkOutcome, YardScores, score
 from wam_planner.bringup import find_model
 from wam_sim.benchmark import BASELINES, EXPERT, Contender, run_yard
+from wam_sim.rollout import LATENCY
 from wam_sim.worlds import SPLITS
 from wam_tools.output import console, show_table, write_json
 
@@ -34,6 +35,7 @@ def yard(
     tracker: Annotated[str, typer.Option(help="holonomic or internnav_pd.")] = "holonomic",
     only: Annotated[str, typer.Option(help="Names of the policies to run, with commas; default: all.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="First world of the split.")] = 0,
+    latency: Annotated[float, typer.Option(min=0.0, max=0.5, help="s from an image to its plan at work.")] = LATENCY,
     json: Annotated[Path | None, typer.Option(help="Write the scores to this file too.")] = None,
 ) -> None:
     """Walks to the goal, success without contact within 60 s. Exit status 1 when a policy could not be run."""
@@ -48,7 +50,9 @@ def yard(
         walks: dict[str, list[WalkOutcome]] = {contender.name: [] for contender in contenders}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(split, total=len(contenders) * episodes)
-            for contender, outcome in run_yard(contenders, split, episodes, workers=workers, seed=seed):
+            for contender, outcome in run_yard(
+                contenders, split, episodes, workers=workers, seed=seed, latency=latency
+            ):
                 walks[contender.name].append(outcome)
                 progress.update(task, advance=1, description=f"{split}: {contender.name}")
     except (CheckpointError, ValueError) as error:
@@ -64,7 +68,8 @@ def yard(
         made_by = {contender.name: contender.describe() for contender in contenders}
         policies = {name: {**values.to_dict(), **made_by[name]} for name, values in scores.items()}
         failed = {name: [w.world for w in outcomes if not w.reached] for name, outcomes in walks.items()}
-        write_json(json, {"split": split, "episodes": episodes, "seed": seed, "policies": policies, "failed": failed})
+        settings = {"split": split, "episodes": episodes, "seed": seed, "latency_s": latency}
+        write_json(json, {**settings, "policies": policies, "failed": failed})
 
 
 def _contenders(model: str, steps: list[int], mask: str | None, tracker: str) -> list[Contender]:
