@@ -17,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import shapely
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -26,12 +25,13 @@ from wam_controller.tracker import make_reference
 from wam_models.checkpoint import open_checkpoint
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Trajectory
-from wam_sim.expert import BODY_DISC_RADIUS, BODY_DISCS, YardExpert
+from wam_sim.expert import YardExpert
 from wam_sim.ranging import BEARINGS, MAX_RANGE, scan, segments_of
 from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.scene import HORIZONTAL_FOV
 from wam_sim.simulation import YardSimulation
-from wam_sim.worlds import YardWorld, aimed_at, make_world
+from wam_sim.starts import STARTS
+from wam_sim.worlds import YardWorld, make_world
 
 # Counts up whenever a world and an episode give another run.
 RECORDER = 1
@@ -63,21 +63,6 @@ def bag_types() -> Typestore:
     for name, text in _TRAJECTORY_TYPES.items():
         store.register(get_types_from_msg(text, name))
     return store
-
-
-@dataclass(frozen=True)
-class Starts:
-    """Where runs begin. each: runs that a world gives; time_limit: s that one may last."""
-
-    each: int
-    time_limit: float
-
-
-STARTS = {
-    "lane": Starts(2, 25.0),  # the first where the world says, the second anywhere free
-    "close": Starts(8, 3.0),  # on the way towards something near, which a good driver seldom sees from there
-    "anywhere": Starts(4, 12.0),  # facing anything, the goal anywhere too: behind a wall as often as not
-}
 
 
 class RunRecorder:
@@ -245,18 +230,12 @@ def record_run(
     other than theirs. driver: (simulation, instruction) -> Driver, default the expert, pushed off its way now and then,
     so that the bag shows how to get back.
     """
-    world = _world(split, seed)
     rng = np.random.default_rng([seed, episode, 79])
     pace = str(rng.choice(list(INSTRUCTIONS), p=(0.7, 0.15, 0.15)))
     instruction = str(rng.choice(INSTRUCTIONS[pace]))
-    pose, speed = world.start, 0.0
-    if starts == "close":
-        pose, speed = _close_start(world, rng)
-    elif starts == "anywhere":
-        world, pose = _anywhere(world, rng)
-    elif episode:
-        pose = _random_start(world, rng)
-    simulation = YardSimulation(world, seed=1000 * seed + episode, pose=pose, twist=(speed, 0.0, 0.0))
+    begin = STARTS[starts].draw(_world(split, seed), episode, rng)
+    world, twist = begin.world, (begin.speed, 0.0, 0.0)
+    simulation = YardSimulation(world, seed=1000 * seed + episode, pose=begin.pose, twist=twist)
     expert = YardExpert(world, pace)
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation, instruction)
@@ -349,52 +328,6 @@ def _claim(folder: Path, ours: dict[str, object]) -> None:
 
 def _said(claim: dict[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in claim.items())
-
-
-def _close_start(world: YardWorld, rng: np.random.Generator) -> tuple[tuple[float, float, float], float]:
-    """A pose that faces something within reach of two seconds, and a speed (m/s) from which it can still be avoided."""
-    things = [thing for thing in world.things if thing.kind != "building" and thing.beat is None]
-    while True:
-        outline = things[int(rng.integers(len(things)))].footprint()
-        if outline.is_empty:
-            continue
-        edge = outline.exterior if isinstance(outline, shapely.Polygon) else outline.convex_hull.exterior
-        aimed = np.array(edge.interpolate(rng.uniform(0, 1), normalized=True).coords[0])
-        away, far = rng.uniform(-np.pi, np.pi), rng.uniform(0.5, 1.5)
-        point = aimed + far * np.array([np.cos(away), np.sin(away)])
-        heading = float(away + np.pi + rng.normal(0, 0.4))
-        body = point + BODY_DISCS[:, None] * np.array([np.cos(heading), np.sin(heading)])
-        free = float(world.field.clearance_at(body).min()) - BODY_DISC_RADIUS
-        if free > 0.04 and 1.0 < world.field.path_length((point[0], point[1])) < 13.0:
-            return (float(point[0]), float(point[1]), heading), float(rng.uniform(0, min(0.7, 2 * free)))
-
-
-def _anywhere(world: YardWorld, rng: np.random.Generator) -> tuple[YardWorld, tuple[float, float, float]]:
-    """The world with a goal somewhere in it, and a start somewhere else, facing any way."""
-    while True:
-        world = aimed_at(world, _free_point(world, rng))
-        for _ in range(20):
-            start = _free_point(world, rng)
-            if 2.0 < world.field.path_length(start) < 13.0:
-                return world, (*start, float(rng.uniform(-np.pi, np.pi)))
-
-
-def _free_point(world: YardWorld, rng: np.random.Generator) -> tuple[float, float]:
-    x0, y0, x1, y1 = world.bounds
-    while True:
-        point = float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1))
-        if world.field.clearance_at(np.array(point)) > 0.45:
-            return point
-
-
-def _random_start(world: YardWorld, rng: np.random.Generator) -> tuple[float, float, float]:
-    x0, y0, x1, y1 = world.bounds
-    while True:
-        point = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
-        to_goal = world.field.path_length((point[0], point[1]))
-        if 2.0 < to_goal < 13.0 and world.field.clearance_at(point) > 0.45:
-            bearing = np.arctan2(world.goal[1] - point[1], world.goal[0] - point[0])
-            return float(point[0]), float(point[1]), float(bearing + rng.normal(0, 0.7))
 
 
 class _Pushes:
