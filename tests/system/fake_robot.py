@@ -21,6 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
@@ -90,6 +91,8 @@ class FakeRobot:
 
         self._camera = self.node.create_publisher(CompressedImage, "camera/front/image/compressed", qos.CAMERA)
         self._odometry = self.node.create_publisher(Odometry, "odom", qos.ODOMETRY)
+        self._ready = self.node.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
+        self.say_ready(True)
         self.node.create_subscription(TwistStamped, "cmd_vel", self._on_command, qos.COMMAND)
         self.node.create_subscription(PlannerStatus, "planner/status", self._keep("planner"), qos.STATUS)
         self.node.create_subscription(ControllerStatus, "controller/status", self._keep("controller"), qos.STATUS)
@@ -121,6 +124,10 @@ class FakeRobot:
     def send(self, **streams: bool) -> None:
         """Change what is sent from now on."""
         self.streams = replace(self.streams, **streams)
+
+    def say_ready(self, ready: bool) -> None:
+        """Whether it can walk, as the bridge says it."""
+        self._ready.publish(Bool(data=ready))
 
     def engage(self, wanted: bool = True) -> SetBool.Response:
         """Call safety_gate/engage."""

@@ -164,7 +164,7 @@ class Operator:
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self.speed = 0.0
-        self.state = ""
+        self.states: list[str] = []
         self.odometry: list[Odometry] = []
         self.images: list[CompressedImage] = []
         self.infos: list[CameraInfo] = []
@@ -192,6 +192,11 @@ class Operator:
         self._context.try_shutdown()
 
     @property
+    def state(self) -> str:
+        """The bridge's, empty before it said one."""
+        return self.states[-1] if self.states else ""
+
+    @property
     def now(self) -> float:
         """s of the ROS clock."""
         return self.node.get_clock().now().nanoseconds * 1e-9
@@ -212,8 +217,12 @@ class Operator:
     def wait_for_state(self, state: str) -> None:
         wait_for(lambda: self.state == state, f"the bridge to be {state}; it is {self.state}")
 
+    def wait_until_it_said(self, state: str, after: int) -> None:
+        """A state that may be over again. after: how many states there were before."""
+        wait_for(lambda: state in self.states[after:], f"the bridge to have been {state}")
+
     def _on_state(self, message: String) -> None:
-        self.state = message.data
+        self.states.append(message.data)
 
     def _command(self) -> None:
         message = TwistStamped()

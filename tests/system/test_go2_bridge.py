@@ -12,15 +12,17 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from geometry_msgs.msg import TwistStamped
 from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
-from system.go2_harness import Operator, VirtualRobot, free_domain, operator, wait_for
+from system.go2_harness import Operator, Probe, VirtualRobot, free_domain, operator, wait_for
 
+from wam_controller import qos
 from wam_controller.conversions import motion, seconds
 from wam_planner.bringup import Go2Options, go2_table, programs
 from wam_planner.processes import Processes
@@ -32,12 +34,15 @@ RAMP = 0.5  # s from WALK to standing, at the body's limits
 
 @dataclass
 class Setup:
-    """A robot, the bridge and the gate, and who commands them."""
+    """A robot in its DDS domain, the bridge and the gate, and who commands them. killed: the publishers of cmd_vel that
+    belonged to gates which could not say goodbye."""
 
     robot: VirtualRobot
+    dds: int
     processes: Processes
     person: Operator
     log: list[str]
+    killed: set[str] = field(default_factory=set)
 
     def pid(self, name: str) -> int:
         """Of a process; "sdk" is the one that the bridge started."""
@@ -48,9 +53,15 @@ class Setup:
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> float:
         """Send a signal; the moment, s since 1970."""
+        if (name, number) == ("safety_gate", signal.SIGKILL):
+            self.killed |= self.gates()
         pid, moment = self.pid(name), time.time()
         os.kill(pid, number)
         return moment
+
+    def gates(self) -> set[str]:
+        """The publishers of cmd_vel; one that was killed is among them for up to 20 s."""
+        return {bytes(end.endpoint_gid).hex() for end in self.person.node.get_publishers_info_by_topic("/cmd_vel")}
 
     def walk(self) -> None:
         """Engage, and wait until the robot walks."""
@@ -73,6 +84,7 @@ class Setup:
             self.robot.fault(fault)
         self.person.speed = 0.0
         wait_for(lambda: self.processes.watch() is None and len(self.processes.running) == 2, "every process")
+        wait_for(lambda: len(self.gates()) == 1 and not self.gates() & self.killed, "the gate alone on cmd_vel")
         self.person.wait_for_state("READY")
 
 
@@ -91,7 +103,7 @@ def setup(folder: Path, *arguments: str, **parameters: object) -> Iterator[Setup
         ]
         with Processes(table, log.append) as processes:
             try:
-                yield Setup(robot, processes, person, log)
+                yield Setup(robot, dds, processes, person, log)
             finally:
                 print("\n".join(log))
 
@@ -176,6 +188,43 @@ def test_a_lying_robot_stands_up_on_request_and_nothing_moves_it_before(tmp_path
         assert it.person.call("stand_down")[0]
         check("stand_down", it, moment, RAMP)
         assert it.person.state == "STANDING"
+        wait_for(lambda: any("not ready to walk" in line for line in it.log), "the gate to disengage")
+
+
+@pytest.mark.parametrize("firmware", [(), ("--no-mode",)], ids=["older firmware", "newer firmware"])
+def test_a_robot_that_is_damped_and_stood_up_again_does_not_walk_off(tmp_path, firmware):
+    with setup(tmp_path, "--start-standing", "--dead-window", "1.0", *firmware, settle_time=1.5) as it:
+        with Probe(it.dds) as remote_control:
+            it.walk()
+            moment = time.time()
+            assert remote_control("Damp") == 0
+            check("damped", it, moment, RAMP)
+        # Where the firmware hides its mode, the robot is found out by its ignoring Move.
+        it.person.wait_for_state("STANDING")
+        assert it.person.call("stand_up")[0]
+        it.person.wait_for_state("READY")
+        assert it.person.speed == WALK and it.stays(2.0)
+        it.walk()
+
+
+def test_a_second_publisher_of_commands_stops_the_robot_and_is_named(standing):
+    standing.walk()
+    node, moment = standing.person.node, time.time()
+    rival = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
+    try:
+        check("second publisher", standing, moment, 0.3 + RAMP)
+        standing.person.wait_for_state("DEGRADED")
+        assert any("2 nodes publish cmd_vel" in line for line in standing.log)
+    finally:
+        node.destroy_publisher(rival)
+    standing.person.wait_for_state("READY")
+    assert standing.stays()
+
+
+def test_gate_and_bridge_say_their_limits_as_they_start(shared):
+    said = [line for line in shared.log if "limits: vx" in line]
+    assert any("[safety_gate]" in line and "vx -0.3 to 1.3 m/s, vy 0.45 m/s" in line for line in said)
+    assert any("[go2_bridge]" in line and "vx -0.5 to 1.5 m/s, vy 0.6 m/s" in line for line in said)
 
 
 def test_newer_firmware_that_hides_its_mode_walks_too(tmp_path):
@@ -226,10 +275,10 @@ def test_a_bridge_that_is_asked_to_end_stops_the_robot_first(standing, number):
 
 def test_an_sdk_process_that_dies_leaves_the_robots_own_hold_and_its_successor_does_not_walk_on(standing):
     standing.walk()
-    first = standing.pid("sdk")
+    first, said = standing.pid("sdk"), len(standing.person.states)
     moment = standing.kill("sdk")
     check("SDK process killed", standing, moment, 1.0 + RAMP)
-    standing.person.wait_for_state("LOST")
+    standing.person.wait_until_it_said("LOST", said)
     standing.person.wait_for_state("READY")
     assert standing.pid("sdk") != first
     assert standing.stays()
@@ -237,9 +286,10 @@ def test_an_sdk_process_that_dies_leaves_the_robots_own_hold_and_its_successor_d
 
 def test_an_sdk_process_that_is_asked_to_end_stops_the_robot_first(standing):
     standing.walk()
+    said = len(standing.person.states)
     moment = standing.kill("sdk", signal.SIGTERM)
     check("SDK process SIGTERM", standing, moment, RAMP)
-    standing.person.wait_for_state("LOST")
+    standing.person.wait_until_it_said("LOST", said)
 
 
 def test_a_robot_that_falls_silent_is_stopped_and_lost(standing):
@@ -261,9 +311,11 @@ def test_odometry_that_is_not_finite_is_not_published_and_stops_the_robot(standi
 def test_a_stop_that_is_not_acknowledged_is_asked_for_again_until_it_is(standing):
     standing.walk()
     standing.robot.fault("sport mute")
-    moment = standing.kill("safety_gate")
-    check("StopMove unacknowledged", standing, moment, 0.3 + RAMP)
-    wait_for(lambda: standing.processes.watch() is None and len(standing.processes.running) == 2, "the gate")
+    moment = standing.kill("safety_gate", signal.SIGSTOP)
+    try:
+        check("StopMove unacknowledged", standing, moment, 0.3 + RAMP)
+    finally:
+        standing.kill("safety_gate", signal.SIGCONT)
     standing.person.speed = 0.0
     wait_for(lambda: standing.person.call("engage")[0], "the gate to engage")
     standing.person.speed = WALK

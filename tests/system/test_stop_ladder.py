@@ -101,6 +101,13 @@ PASSING = (
         SafetyStatus.STATE_STOPPING,
     ),
     Fault(
+        "robot is not ready",
+        lambda it: it.robot.say_ready(False),
+        lambda it: it.robot.say_ready(True),
+        GATE_RAMP,
+        SafetyStatus.STATE_DISENGAGED,
+    ),
+    Fault(
         "user disengages",
         lambda it: it.robot.engage(False),
         lambda it: None,
@@ -272,3 +279,4 @@ def test_at_its_goal_the_robot_stops_and_says_so():
         it.robot.wait_for(lambda: it.robot.planner.outcome == PlannerStatus.OUTCOME_ARRIVED, "the goal")
         it.robot.wait_for(lambda: it.robot.speed < 0.01, "the robot to stand still")
         assert abs(it.robot.truth[-1].travelled - 1.5) < 0.5
+        assert any("goal: 1.50, 0.00 m in odom" in line for line in it.log)

@@ -56,6 +56,10 @@ def test_a_direction_the_robot_does_not_have_is_dropped_and_the_rest_kept():
     assert hit == LimitHit.VX | LimitHit.VY
 
 
+def test_limits_read_as_one_line():
+    assert str(VELOCITY) == "vx -0.3 to 1.2 m/s, vy 0.4 m/s, yaw rate 1.2 rad/s"
+
+
 def test_the_excess_is_that_of_the_worst_component():
     assert VELOCITY.excess(np.array([1.5, -0.9, 0.0])) == pytest.approx(0.5)
     assert VELOCITY.excess(np.array([0.0, 0.0, 0.0])) < 0.0

@@ -12,6 +12,9 @@ pytest.importorskip("rclpy")
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
@@ -35,6 +38,7 @@ class Probe(ManagedNode):
         self.events: list[str] = []
         self.settings: Mapping[str, Value] = {}
         self.fails_in = ""
+        self.failure: type[BaseException] = RuntimeError
 
     def setup(self, settings: Mapping[str, Value]) -> None:
         if settings["kind"] == "fancy" and settings["rate"] < 20.0:
@@ -54,7 +58,7 @@ class Probe(ManagedNode):
     def _event(self, name: str) -> None:
         self.events.append(name)
         if self.fails_in == name:
-            raise RuntimeError("a bug")
+            raise self.failure("a bug")
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +164,61 @@ def test_an_unexpected_error_in_a_transition_halts_it_and_is_reported():
     assert health.level == DiagnosticStatus.ERROR
     assert "a bug" in health.message
     node.close()
+
+
+def test_shutting_down_halts_what_is_active_and_tears_down_what_is_configured():
+    active, configured, unconfigured = Probe(), Probe(), Probe()
+    active.autostart()
+    configured.trigger_configure()
+    for node in (active, configured, unconfigured):
+        assert node.trigger_shutdown() is TransitionCallbackReturn.SUCCESS
+    assert active.events == ["setup", "start", "halt", "tear_down"]
+    assert configured.events == ["setup", "tear_down"]
+    assert unconfigured.events == []
+    assert health_of(active).message == "shut down"
+    for node in (active, configured, unconfigured):
+        node.close()
+    assert active.events.count("halt") == active.events.count("tear_down") == 1
+
+
+def test_a_lifecycle_manager_that_shuts_it_down_halts_it():
+    node = Probe()
+    node.autostart()
+    manager, executor = Node("manager"), SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(manager)
+    client = manager.create_client(ChangeState, "probe/change_state")
+    assert client.wait_for_service(20.0)
+    future = client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)))
+    executor.spin_until_future_complete(future, timeout_sec=20.0)
+    assert future.result().success
+    assert node.events == ["setup", "start", "halt", "tear_down"]
+    executor.shutdown()
+    manager.destroy_node()
+    node.close()
+
+
+def test_a_halt_that_fails_in_a_shutdown_is_tried_again_and_reported():
+    node = Probe()
+    node.autostart()
+    node.fails_in = "halt"
+    assert node.trigger_shutdown() is TransitionCallbackReturn.ERROR
+    assert node.events == ["setup", "start", "halt", "halt"]
+    node.fails_in = ""
+    node.close()
+    assert node.events.count("halt") == 3
+
+
+def test_closing_halts_a_node_whose_last_transition_was_cut_off_and_refuses_the_next():
+    node = Probe()
+    node.fails_in, node.failure = "start", SystemExit
+    node.trigger_configure()
+    with pytest.raises(SystemExit):
+        node.trigger_activate()
+    with pytest.raises(RCLError):
+        node.trigger_deactivate()
+    node.close()
+    assert node.events == ["setup", "start", "halt"]
 
 
 FAULTY = """

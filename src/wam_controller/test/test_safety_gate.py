@@ -21,11 +21,14 @@ TICK = 0.02
 
 
 class Bench:
-    """A gate on a bench: a clock, and a command and odometry stream that can each be cut or spoilt."""
+    """A gate on a bench: a clock, and a command and odometry stream that can each be cut or spoilt. ready: what the
+    robot says of itself at first; None: nothing."""
 
-    def __init__(self, **config: float) -> None:
+    def __init__(self, ready: bool | None = True, **config: object) -> None:
         self.gate = SafetyGate(GateConfig(**config))
         self.now = 50.0
+        if ready is not None:
+            self.gate.on_ready(ready)
 
     def run(self, seconds: float, command: np.ndarray | None = WALK, odometry: np.ndarray | None = ZERO) -> GateOutput:
         """Ticks for `seconds`; None cuts a stream. Returns the last output."""
@@ -90,6 +93,58 @@ def test_it_does_not_take_over_a_robot_that_moves(bench):
     answer = bench.gate.engage(bench.now)
     assert not answer.ok
     assert "stand still" in answer.message
+
+
+def test_a_robot_that_is_not_ready_any_more_disengages_and_does_not_walk_off_when_it_is_again(bench):
+    bench.walking().gate.on_ready(False)
+    output = bench.run(TICK)
+    assert (output.state, output.reason) == (GateState.DISENGAGED, Reason.ROBOT_NOT_READY)
+    np.testing.assert_array_equal(bench.run(0.5).twist, ZERO)
+    bench.gate.on_ready(True)
+    np.testing.assert_array_equal(bench.run(2.0).twist, ZERO)
+    assert bench.gate.engage(bench.now).ok
+    np.testing.assert_allclose(bench.run(1.0).twist, WALK)
+
+
+def test_a_no_that_is_followed_at_once_by_a_yes_disengages_too(bench):
+    bench.walking().gate.on_ready(False)
+    bench.gate.on_ready(True)
+    assert bench.run(TICK).reason is Reason.ROBOT_NOT_READY
+
+
+def test_a_robot_that_is_not_ready_ends_an_outage_that_could_have_passed(bench):
+    bench.walking().run(0.5, command=None)
+    assert bench.gate.state is GateState.STOPPING
+    bench.gate.on_ready(False)
+    assert bench.run(0.2).reason is Reason.ROBOT_NOT_READY
+
+
+def test_a_robot_that_stays_ready_changes_nothing(bench):
+    bench.walking().gate.on_ready(True)
+    assert bench.run(TICK).state is GateState.ACTIVE
+
+
+def test_a_robot_that_is_not_ready_releases_no_latch(bench):
+    bench.walking().gate.estop()
+    bench.gate.on_ready(False)
+    assert bench.run(TICK).reason is Reason.ESTOP_REQUESTED
+
+
+@pytest.mark.parametrize(("ready", "word"), [(False, "/diagnostics"), (None, "robot_ready")])
+def test_it_does_not_engage_before_the_robot_says_that_it_can_walk_and_names_what_to_look_at(ready, word):
+    bench = Bench(ready)
+    bench.run(0.5)
+    answer = bench.gate.engage(bench.now)
+    assert not answer.ok and word in answer.message
+    bench.gate.on_ready(True)
+    assert bench.gate.engage(bench.now).ok
+
+
+def test_a_robot_that_never_says_whether_it_is_ready_may_be_allowed_but_its_no_still_counts():
+    bench = Bench(ready=None, require_ready=False).walking()
+    bench.gate.on_ready(False)
+    assert bench.run(0.5).reason is Reason.ROBOT_NOT_READY
+    assert not bench.gate.engage(bench.now).ok
 
 
 def test_engaging_twice_is_harmless(bench):
@@ -300,12 +355,12 @@ def test_a_setting_that_would_disarm_the_gate_is_refused(name, value):
 
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens in whatever order: what leaves the gate is finite, within limits, changes no faster than the
-    brakes, and is not zero only while a human's engagement holds."""
+    brakes, and is not zero only while a human's engagement of a robot that is ready holds."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.bench = Bench()
-        self.engaged = False
+        self.bench = Bench(ready=None)
+        self.engaged = self.ready = False
         self.previous = ZERO
         self.output = self.bench.gate.step(self.bench.now)
         self.jumped = False
@@ -324,9 +379,20 @@ class AnyOrder(RuleBasedStateMachine):
     def steady_walk(self):
         self.time_passes(WALK, ZERO, 60)
 
+    @rule(ready=st.booleans())
+    def robot_speaks(self, ready):
+        self.bench.gate.on_ready(ready)
+        self.ready = ready
+        self.engaged &= ready
+
     @rule()
     def engage(self):
         self.engaged |= self.bench.gate.engage(self.bench.now).ok
+
+    @rule()
+    def engage_a_robot_that_is_ready(self):
+        self.robot_speaks(True)
+        self.engage()
 
     @rule()
     def disengage(self):
@@ -360,8 +426,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert np.linalg.norm(twist) <= np.linalg.norm(self.previous) + 1e-9
 
     @invariant()
-    def only_a_human_makes_it_active(self):
-        assert self.bench.gate.state is not GateState.ACTIVE or self.engaged
+    def only_a_human_makes_it_active_and_only_a_robot_that_is_ready(self):
+        assert self.bench.gate.state is not GateState.ACTIVE or (self.engaged and self.ready)
 
 
 TestAnyOrder = AnyOrder.TestCase

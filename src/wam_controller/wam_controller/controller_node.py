@@ -52,7 +52,7 @@ class ControllerNode(ManagedNode):
             self.create_subscription(Odometry, "odom", self._on_odometry, qos.ODOMETRY),
             self.create_subscription(SafetyStatus, "safety/status", self._on_safety, qos.LATCHED_STATUS),
         ]
-        self._timers = [
+        self._own_timers = [
             self.steady_timer(self._period, self._on_tick),
             self.steady_timer(_STATUS_PERIOD, self._on_status),
         ]
@@ -61,7 +61,7 @@ class ControllerNode(ManagedNode):
         """See ManagedNode."""
         self._command.publish(command_message(np.zeros(3), self.now))
         self._command.wait_for_all_acked(self.last_words)
-        for timer in self._timers:
+        for timer in self._own_timers:
             self.destroy_timer(timer)
         for subscription in self._inputs:
             self.destroy_subscription(subscription)

@@ -38,6 +38,10 @@ class VelocityLimits:
         if not (0.0 <= self.vy_max < math.inf and 0.0 <= self.yaw_rate_max < math.inf):
             raise ValueError(f"vy_max and yaw_rate_max must be 0 or more, got {self.vy_max} and {self.yaw_rate_max}")
 
+    def __str__(self) -> str:
+        forward = f"vx {self.vx_min:g} to {self.vx_max:g} m/s"
+        return f"{forward}, vy {self.vy_max:g} m/s, yaw rate {self.yaw_rate_max:g} rad/s"
+
     def bounds(self, twist: list[float]) -> tuple[float, float, float]:
         """The largest magnitude allowed of each component, in the direction it has."""
         return (self.vx_max if twist[0] >= 0.0 else -self.vx_min, self.vy_max, self.yaw_rate_max)

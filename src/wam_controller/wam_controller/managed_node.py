@@ -34,7 +34,11 @@ _SIGNAL_LATENCY = 0.05  # s until a signal is noticed when nothing else happens
 
 
 class ManagedNode(LifecycleNode):
-    """Subclasses say what they need in `parameters` and fill in setup, start, halt and tear_down."""
+    """Subclasses say what they need in `parameters` and fill in setup, start, halt and tear_down.
+
+    rclpy.Node keeps what it serves in `_timers`, `_services`, `_subscriptions` and the like: an attribute of that name
+    in a subclass takes its life cycle and its diagnostics away.
+    """
 
     parameters: tuple[Parameter, ...] = ()
     # How long a last message may take to be acknowledged before the node goes all the same.
@@ -105,29 +109,36 @@ class ManagedNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start."""
         with _Reported(self, "activate"):
+            # Before it has started: what fails half-way must be halted too.
+            self._active = True
             self.start()
-        self._active = True
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Halt."""
         with _Reported(self, "deactivate"):
-            self._active = False
-            self.halt()
+            self._halt()
         self.report_health(DiagnosticStatus.WARN, "configured, not active", {})
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Tear down; the parameters may be set anew."""
         with _Reported(self, "cleanup"):
-            self.tear_down()
-        self._configured = False
+            self._tear_down()
         return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Halt and tear down what is up; this state is final, and the process stays."""
+        with _Reported(self, "shut down"):
+            self._halt()
+            self._tear_down()
+        self.report_health(DiagnosticStatus.WARN, "shut down", {})
+        return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition raised: whatever moved must stop."""
         with _Reported(self, "stop after an error"):
-            self.halt()
+            self._halt()
         return super().on_error(state)
 
     def autostart(self) -> None:
@@ -141,10 +152,22 @@ class ManagedNode(LifecycleNode):
             self.trigger_activate()
 
     def close(self) -> None:
-        """Halt if active and destroy."""
+        """Halt if active and destroy. Not by a transition: one that was cut off would refuse the next."""
+        try:
+            with _Reported(self, "halt"):
+                self._halt()
+        finally:
+            self.destroy_node()
+
+    def _halt(self) -> None:
         if self._active:
-            self.trigger_deactivate()
-        self.destroy_node()
+            self.halt()
+            self._active = False
+
+    def _tear_down(self) -> None:
+        if self._configured:
+            self.tear_down()
+            self._configured = False
 
     def _refuse(self, fault: str) -> None:
         self.get_logger().error(f"not configured: {fault}")
@@ -229,6 +252,8 @@ def run(make_node: Callable[[], ManagedNode]) -> None:
         while not stopping.is_set():
             executor.spin_once(timeout_sec=_SIGNAL_LATENCY)
     finally:
-        node.close()
-        executor.shutdown()
-        rclpy.shutdown()
+        try:
+            node.close()
+        finally:
+            executor.shutdown()
+            rclpy.shutdown()

@@ -43,6 +43,7 @@ class Reason(Enum):
     COMMAND_OVER_LIMIT = "commands stayed above the limits: call clear, then engage"
     ROBOT_OVER_LIMIT = "the robot stayed above the speed limits: call clear, then engage"
     CLEARED = "e-stop cleared: engage to move"
+    ROBOT_NOT_READY = "the robot is not ready to walk: engage again when it is"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class GateConfig:
     future_tolerance: how far a stamp may lie ahead of the clock; over_limit_time: how long a limit may stay broken
     before it latches; command_margin, robot_margin: m/s or rad/s beyond the limit that do not count as broken (the
     robot's covers gait sway in the odometry); engage_speed: m/s or rad/s, engaging never takes over a robot that moves
-    faster; resume_window: a longer outage needs a human.
+    faster; resume_window: a longer outage needs a human; require_ready: engage only once the robot has said that it is
+    ready, which False leaves out for a robot that never says so.
 
     Raises ValueError when a time is not above 0 and finite, or a margin is below 0.
     """
@@ -67,6 +69,7 @@ class GateConfig:
     robot_margin: float = 0.5
     engage_speed: float = 0.3
     resume_window: float = 1.0
+    require_ready: bool = True
 
     def __post_init__(self) -> None:
         for name in ("command_timeout", "odometry_timeout", "over_limit_time", "engage_speed", "resume_window"):
@@ -142,6 +145,7 @@ class SafetyGate:
         self._config = config
         self._command = _Watch(config.command_timeout, config.future_tolerance)
         self._odometry = _Watch(config.odometry_timeout, config.future_tolerance)
+        self._ready: bool | None = None
         self._publishers: frozenset[str] = frozenset()
         self._trusted: frozenset[str] = frozenset()
         self._issued = _ZERO
@@ -175,6 +179,13 @@ class SafetyGate:
         """The robot's measured twist arrived, `age` seconds after its stamp."""
         self._odometry.offer(now, twist, age)
 
+    def on_ready(self, ready: bool) -> None:
+        """The robot says whether it can walk. A no disengages: a robot that was damped or lay down must not walk off as
+        soon as it stands again."""
+        self._ready = ready
+        if not ready and self._state in (GateState.ACTIVE, GateState.STOPPING):
+            self._enter(GateState.DISENGAGED, Reason.ROBOT_NOT_READY)
+
     def on_publishers(self, publishers: frozenset[str]) -> None:
         """Who publishes commands now, by any stable identity. One that was not there at `engage`, a controller that was
         restarted or a second one, disengages: a restart never resumes motion."""
@@ -184,13 +195,18 @@ class SafetyGate:
 
     def engage(self, now: float) -> Answer:
         """Let commands through, from DISENGAGED only. Commands and odometry must be fresh, or the gate would stop at
-        once; the robot must stand still, so that the ramp from zero is the truth and nobody else's motion is taken."""
+        once; the robot must be ready to walk; and it must stand still, so that the ramp from zero is the truth and
+        nobody else's motion is taken."""
         if self._state is GateState.ACTIVE:
             return Answer(True, "already engaged")
         if self._state is not GateState.DISENGAGED:
             return Answer(False, f"not engaged: {self._reason.value}")
         if not self._odometry.fresh(now):
             return Answer(False, "not engaged: no fresh odometry; is the bridge up?")
+        if self._ready is False:
+            return Answer(False, "not engaged: the robot is not ready to walk; its bridge says why in /diagnostics")
+        if self._ready is None and self._config.require_ready:
+            return Answer(False, "not engaged: nobody says on robot_ready that the robot can walk; is its bridge up?")
         if not self._command.fresh(now):
             return Answer(False, "not engaged: no fresh command; is the controller up?")
         if np.abs(self._odometry.twist).max() > self._config.engage_speed:

@@ -8,6 +8,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
@@ -15,7 +16,7 @@ from wam_controller.conversions import command_message, motion, planar_twist, se
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_controller.safety_gate import Answer, GateOutput, GateState, Reason
-from wam_controller.settings import GATE, make_gate
+from wam_controller.settings import GATE, make_gate, velocity_limits
 from wam_msgs.msg import SafetyStatus
 
 _STATUS_PERIOD = 0.1  # s
@@ -29,7 +30,7 @@ _REASONS = {reason: getattr(SafetyStatus, f"REASON_{reason.name}") for reason in
 
 
 class SafetyGateNode(ManagedNode):
-    """cmd_vel_nav, odom -> cmd_vel, safety/status; services engage, estop, clear."""
+    """cmd_vel_nav, odom, robot_ready -> cmd_vel, safety/status; services engage, estop, clear."""
 
     parameters = GATE
 
@@ -40,6 +41,7 @@ class SafetyGateNode(ManagedNode):
         """See ManagedNode."""
         self._settings = settings
         self._gate = make_gate(settings)
+        self.get_logger().info(f"limits: {velocity_limits(settings)}")
         self._command = self.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
         self._status = self.create_publisher(SafetyStatus, "safety/status", qos.LATCHED_STATUS)
 
@@ -50,13 +52,14 @@ class SafetyGateNode(ManagedNode):
         self._inputs = [
             self.create_subscription(TwistStamped, "cmd_vel_nav", self._on_command, qos.COMMAND),
             self.create_subscription(Odometry, "odom", self._on_odometry, qos.ODOMETRY),
+            self.create_subscription(Bool, "robot_ready", self._on_ready, qos.LATCHED_STATUS),
         ]
-        self._services = [
+        self._own_services = [
             self.create_service(SetBool, "~/engage", self._on_engage),
             self.create_service(Trigger, "~/estop", self._on_estop),
             self.create_service(Trigger, "~/clear", self._on_clear),
         ]
-        self._timers = [
+        self._own_timers = [
             self.steady_timer(1.0 / float(self._settings["rate"]), self._on_tick),
             self.steady_timer(_STATUS_PERIOD, self._on_status),
         ]
@@ -65,9 +68,9 @@ class SafetyGateNode(ManagedNode):
         """See ManagedNode."""
         self._command.publish(command_message(np.zeros(3), self.now))
         self._command.wait_for_all_acked(self.last_words)
-        for timer in self._timers:
+        for timer in self._own_timers:
             self.destroy_timer(timer)
-        for service in self._services:
+        for service in self._own_services:
             self.destroy_service(service)
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
@@ -84,6 +87,9 @@ class SafetyGateNode(ManagedNode):
     def _on_odometry(self, message: Odometry) -> None:
         stamp, _, twist = motion(message)
         self._gate.on_odometry(self.steady_now, np.array(twist), self.now - stamp)
+
+    def _on_ready(self, message: Bool) -> None:
+        self._gate.on_ready(message.data)
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._look_upstream()

@@ -56,10 +56,12 @@ GATE = (
     Parameter("robot_margin", 0.5, "m/s or rad/s above the limits that gait sway may show in odometry", 0, 2),
     Parameter("engage_speed", 0.3, "m/s or rad/s: a robot that moves faster is not taken over", 0.01, 1),
     Parameter("resume_window", 1.0, "s, after a longer outage a human must engage again", 0.1, 10),
+    Parameter("require_ready", True, "engage only when robot_ready says yes; false for a bridge that never says it"),
 )
 
 
-def _velocity(settings: Mapping[str, Value]) -> VelocityLimits:
+def velocity_limits(settings: Mapping[str, Value]) -> VelocityLimits:
+    """From the values of CONTROLLER or of GATE. Raises ValueError with the rule."""
     return VelocityLimits(**{parameter.name: float(settings[parameter.name]) for parameter in _VELOCITY})
 
 
@@ -70,7 +72,7 @@ def make_follower(settings: Mapping[str, Value]) -> Follower:
     loop = ControlLoop(
         make_tracker(tracker, **ahead),
         FreshnessLimits(*(float(settings[name]) for name in ("slow_age", "stop_age", "future_tolerance"))),
-        _velocity(settings),
+        velocity_limits(settings),
         AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
     )
     return Follower(
@@ -95,9 +97,10 @@ def make_gate(settings: Mapping[str, Value]) -> SafetyGate:
     )
     return SafetyGate(
         GateConfig(
-            velocity=_velocity(settings),
+            velocity=velocity_limits(settings),
             acceleration=AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
             deceleration=AccelerationLimits(float(settings["deceleration"]), float(settings["yaw_deceleration"])),
+            require_ready=bool(settings["require_ready"]),
             **{name: float(settings[name]) for name in same},
         )
     )

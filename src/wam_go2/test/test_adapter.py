@@ -106,6 +106,10 @@ def test_limited_commands_are_within_and_keep_their_path(vx, vy, yaw_rate):
     assert limited == ((x, y, r) != (vx, vy, yaw_rate))
 
 
+def test_limits_read_as_one_line():
+    assert str(BridgeLimits()) == "vx -0.5 to 1.5 m/s, vy 0.6 m/s, yaw rate 1.5 rad/s"
+
+
 def test_a_direction_the_robot_may_not_use_is_dropped_and_the_rest_kept():
     assert BridgeLimits(vy_max=0.0).apply(0.5, 0.3, 0.1) == ((0.5, 0.0, 0.1), True)
 

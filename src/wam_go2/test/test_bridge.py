@@ -194,6 +194,40 @@ def test_a_dead_sdk_process_lets_nothing_pass_and_its_last_words_are_the_reason(
     assert verdict.state is BridgeState.LOST and "status -9" in verdict.reason
 
 
+def test_an_sdk_process_that_is_replaced_before_the_robot_counts_as_silent_takes_the_readiness_away_all_the_same():
+    session = Session(state_timeout=2.0)
+    assert session.run(1.0).may_move
+    session.bridge.on_message(session.now, Fault("the SDK process ended with status -9", retry=True))
+    session.bridge.on_message(session.now, Hello("3.11", "0.10.2"))
+    verdict, _ = session.bridge.step(session.now)
+    assert verdict.state is BridgeState.LOST and "status -9" in verdict.reason and not verdict.may_move
+    assert session.run(0.1).state is BridgeState.READY
+
+
+def test_several_nodes_that_publish_commands_stop_the_robot_until_one_is_left():
+    session = Session()
+    session.run(1.0)
+    session.bridge.on_publishers(2)
+    assert session.bridge.on_command(session.now, 0.0, 0.1, 0.0, 0.0) is None
+    verdict = session.run(0.1)
+    assert not verdict.may_move and Halt() in session.told
+    assert verdict.reason == (
+        "2 nodes publish cmd_vel: stop all but the safety gate. One that was killed counts for up to 20 s."
+    )
+    assert session.bridge.refused["several nodes publish cmd_vel"] == 1
+    session.bridge.on_publishers(1)
+    assert session.run(0.1).state is BridgeState.READY
+    assert session.bridge.on_command(session.now, 0.0, 0.1, 0.0, 0.0) is not None
+
+
+def test_several_nodes_that_publish_commands_are_no_excuse_for_a_robot_that_lies():
+    session = Session()
+    session.mode = 5
+    session.bridge.on_publishers(3)
+    verdict = session.run(1.0)
+    assert verdict.state is BridgeState.STANDING and "stand_up" in verdict.reason
+
+
 def test_no_robot_on_the_interface_names_the_interface_and_the_address():
     session = Session()
     verdict = session.run(4.0, state=False, images=False)
@@ -208,6 +242,24 @@ def test_it_stands_up_by_itself_only_when_told_to():
         verdict = session.run(3.0)
         assert (verdict.state is BridgeState.READY) == wanted
         assert (Act("stand_up") in session.told) == wanted
+
+
+def test_a_robot_that_could_walk_when_it_was_first_heard_is_not_stood_up_later():
+    session = Session(stand_up_on_start=True)
+    session.run(1.0)
+    session.mode = 7
+    session.run(2.0)
+    assert not any(isinstance(message, Act) for message in session.told)
+
+
+def test_a_robot_that_ignores_move_is_told_to_stop_and_nothing_passes_any_more():
+    session = Session()
+    session.run(1.0)
+    session.phase = "moving"
+    session.bridge.on_command(session.now, 0.0, 0.5, 0.0, 0.0)
+    verdict = session.run(2.5)
+    assert verdict.state is BridgeState.STANDING and "ignores Move" in verdict.reason and Halt() in session.told
+    assert session.bridge.on_command(session.now, 0.0, 0.5, 0.0, 0.0) is None
 
 
 def test_a_robot_is_not_blamed_for_standing_still_after_the_commands_ended():

@@ -17,6 +17,7 @@ class Session:
         self.now = 100.0
         self.calls: list[tuple[float, str]] = []
         self.answers = True
+        self.code = 0
 
     def run(self, seconds: float, mode: int = Mode.IDLE, speed: float = 0.0, state=True, images=True) -> Verdict:
         for i in range(round(seconds / 0.02)):
@@ -29,7 +30,7 @@ class Session:
             if verdict.action is not None:
                 self.calls.append((self.now, verdict.action))
                 if self.answers:
-                    self.readiness.on_answer(self.now, verdict.action, 0)
+                    self.readiness.on_answer(self.now, verdict.action, self.code)
         return verdict
 
 
@@ -79,6 +80,46 @@ def test_a_call_without_an_answer_is_repeated():
     assert verdict.state is BridgeState.STANDING and "no answer" in verdict.reason
 
 
+@pytest.mark.parametrize("code", [None, 3104, 3203])
+@pytest.mark.parametrize(
+    ("ask", "call", "name"),
+    [
+        ("stand_up", "stand_up", "StandUp"),
+        ("stand_up", "balance_stand", "BalanceStand"),
+        ("stand_down", "stand_down", "StandDown"),
+    ],
+)
+def test_a_call_that_never_gets_a_yes_is_given_up_with_its_name_until_somebody_asks_again(ask, call, name, code):
+    session = Session()
+    session.run(0.2, mode=Mode.BALANCE_STAND if ask == "stand_down" else Mode.LIE_DOWN)
+    getattr(session.readiness, ask)(session.now)
+    if call == "balance_stand":
+        session.run(CONFIG.settle_time - 0.1, mode=Mode.JOINT_LOCK)
+    session.answers, session.code, session.calls = code is not None, code, []
+    verdict = session.run(CONFIG.answer_limit + 1.0, mode=Mode.JOINT_LOCK)
+    assert {called for _, called in session.calls} == {call}
+    assert session.calls[-1][0] - session.calls[0][0] <= CONFIG.answer_limit
+    assert verdict.state is BridgeState.STANDING and f"did not answer {name}" in verdict.reason
+    session.calls = []
+    session.run(1.0, state=False)
+    verdict = session.run(5.0, mode=Mode.BALANCE_STAND)
+    assert session.calls == [] and not verdict.may_move and name in verdict.reason
+    session.answers, session.code = True, 0
+    session.readiness.stand_up(session.now)
+    assert session.run(CONFIG.settle_time + 0.5, mode=Mode.JOINT_LOCK).state is BridgeState.READY
+
+
+def test_an_answer_that_comes_after_the_call_was_given_up_changes_nothing():
+    session = Session()
+    session.answers = False
+    session.run(0.2, mode=Mode.LIE_DOWN)
+    session.readiness.stand_up(session.now)
+    session.run(CONFIG.answer_limit + 1.0, mode=Mode.LIE_DOWN)
+    session.readiness.on_answer(session.now, "stand_up", 0)
+    assert session.run(CONFIG.settle_time + 1.0, mode=Mode.JOINT_LOCK).state is BridgeState.STANDING
+    assert session.calls[-1][1] == "stand_up"
+
+
 def test_an_answer_that_is_no_yes_does_not_advance():
     session = Session()
     session.answers = False
@@ -113,6 +154,36 @@ def test_a_robot_put_down_by_its_remote_control_is_not_ready():
     assert session.run(0.1, mode=Mode.DAMPING).state is BridgeState.STANDING
 
 
+@pytest.mark.parametrize("limp", [Mode.DAMPING, Mode.LIE_DOWN])
+@pytest.mark.parametrize("moment", ["rising", "settling", "balancing"])
+def test_a_robot_let_down_while_it_gets_up_is_not_got_up_any_further(moment, limp):
+    session = Session()
+    session.run(0.2, mode=Mode.JOINT_LOCK)
+    session.readiness.stand_up(session.now)
+    session.answers = moment != "rising"
+    session.run(CONFIG.settle_time - 0.1, mode=Mode.JOINT_LOCK)
+    if moment == "balancing":
+        session.answers = False
+        session.run(0.3, mode=Mode.JOINT_LOCK)
+    session.calls = []
+    verdict = session.run(0.1, mode=limp)
+    assert verdict.state is BridgeState.STANDING and "call go2_bridge/stand_up" in verdict.reason
+    session.readiness.on_answer(session.now, "balance_stand" if moment == "balancing" else "stand_up", 0)
+    session.answers = True
+    for mode in (limp, Mode.JOINT_LOCK):
+        verdict = session.run(2 * CONFIG.settle_time, mode=mode)
+        assert verdict.state is BridgeState.STANDING and session.calls == []
+
+
+@pytest.mark.parametrize("limp", [Mode.DAMPING, Mode.LIE_DOWN])
+def test_a_robot_that_gets_up_from_a_limp_mode_and_still_reports_it_gets_up(limp):
+    session = Session()
+    session.run(0.2, mode=limp)
+    session.readiness.stand_up(session.now)
+    session.run(1.0, mode=limp)
+    assert session.run(CONFIG.settle_time, mode=Mode.JOINT_LOCK).state is BridgeState.READY
+
+
 def test_no_camera_is_degraded_and_says_so():
     session = Session()
     verdict = session.run(2.0, mode=Mode.BALANCE_STAND, images=False)
@@ -122,14 +193,42 @@ def test_no_camera_is_degraded_and_says_so():
     assert verdict.state is BridgeState.DEGRADED and "no image" in verdict.reason
 
 
-def test_a_robot_that_ignores_move_is_degraded_until_it_follows():
+def disobedient() -> Session:
     session = Session()
     session.run(1.0, mode=Mode.BALANCE_STAND)
     session.readiness.on_command(0.5)
     assert session.run(1.5, mode=Mode.BALANCE_STAND).state is BridgeState.READY
     verdict = session.run(1.0, mode=Mode.BALANCE_STAND)
-    assert verdict.state is BridgeState.DEGRADED and "ignores Move" in verdict.reason
-    assert session.run(0.1, mode=Mode.LOCOMOTION, speed=0.4).state is BridgeState.READY
+    assert not verdict.may_move and "ignores Move" in verdict.reason and "go2_bridge/stand_up" in verdict.reason
+    return session
+
+
+def test_a_robot_that_ignores_move_may_not_be_moved_whatever_it_says_or_does_then():
+    session = disobedient()
+    session.readiness.on_command(0.0)
+    assert not session.run(1.0, mode=Mode.BALANCE_STAND).may_move
+    assert not session.run(1.0, mode=Mode.LOCOMOTION, speed=0.4).may_move
+    session.run(1.0, state=False)
+    assert "ignores Move" in session.run(1.0, mode=Mode.BALANCE_STAND).reason
+
+
+def test_a_robot_that_ignored_move_is_ready_again_after_the_whole_sequence_of_standing_up():
+    session = disobedient()
+    assert session.readiness.stand_up(session.now)[0]
+    start = session.now
+    assert session.run(CONFIG.settle_time - 0.1, mode=Mode.BALANCE_STAND).state is BridgeState.STANDING
+    assert session.run(0.5, mode=Mode.BALANCE_STAND).state is BridgeState.READY
+    assert [call for _, call in session.calls] == ["stand_up", "balance_stand"]
+    assert session.calls[1][0] - start >= CONFIG.settle_time
+
+
+def test_a_robot_that_follows_late_is_not_blamed():
+    session = Session()
+    session.run(1.0, mode=Mode.BALANCE_STAND)
+    session.readiness.on_command(0.5)
+    session.run(1.5, mode=Mode.BALANCE_STAND)
+    session.run(0.1, mode=Mode.LOCOMOTION, speed=0.4)
+    assert session.run(1.5, mode=Mode.LOCOMOTION).state is BridgeState.READY
 
 
 def test_a_complaint_degrades_until_it_is_withdrawn():

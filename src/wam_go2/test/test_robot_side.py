@@ -15,6 +15,7 @@ from wam_go2.robot_side import RobotSide, Settings
 from wam_go2.watchdog import Phase, WatchdogConfig
 
 DEADLINE = 10.0  # s
+ZERO = (0.0, 0.0, 0.0)
 STATE = RobotState(0.0, 0.0, 1, 0, [0.0] * 3, [1.0, 0.0, 0.0, 0.0], [0.0] * 3, 0.0, 0.3)
 
 
@@ -42,6 +43,10 @@ class FakeRobot:
 
     def listen(self, heard: Callable[[RobotState], None]) -> None:
         self.heard = heard
+
+    def named(self, name: str) -> int:
+        """How often a call was made."""
+        return [call for _, call in self.calls].count(name)
 
     @property
     def last(self) -> str | tuple[float, float, float] | None:
@@ -206,12 +211,65 @@ def test_no_other_call_can_be_asked_for(session, action):
     assert not any(isinstance(m, Done) and m.action == action for m in session.messages)
 
 
-def test_lying_down_stops_the_robot_first(session):
+def test_lying_down_waits_until_the_stop_is_acknowledged_and_nothing_moves_the_robot_after_it(session):
     session.walk()
+    generation = session.health.generation
     session.node.send(Act("stand_down"))
     session.until(lambda: Done("stand_down", 0) in session.messages)
+    session.node.send(Move(generation, time.monotonic(), 0.9, 0.0, 0.0))
+    session.until(lambda: session.health.refused == 1)
+    assert [call for _, call in session.robot.calls[-5:]] == [ZERO, ZERO, ZERO, "stop_move", "stand_down"]
+
+
+def test_lying_down_is_not_asked_for_while_the_stop_is_not_acknowledged_and_then_once(session):
+    session.walk()
+    session.robot.stop_code = 3104
+    for _ in range(5):
+        session.node.send(Act("stand_down"))
+    session.until(lambda: session.robot.named("stop_move") >= 4)
+    assert session.robot.named("stand_down") == 0
+    session.node.send(Act("stand_down"))
+    session.node.send(Move(0, time.monotonic(), 0.9, 0.0, 0.0))
+    session.until(lambda: session.health.refused == 1)  # so what was sent before it has arrived
+    session.robot.stop_code = 0
+    session.until(lambda: Done("stand_down", 0) in session.messages)
+    assert session.robot.last == "stand_down"
+    session.node.send(Act("balance_stand"))
+    session.until(lambda: Done("balance_stand", 0) in session.messages)
+    assert session.robot.named("stand_down") == 1
+
+
+def test_lying_down_that_is_not_asked_for_any_more_is_forgotten(session):
+    session.walk()
+    session.robot.stop_code = 3104
+    session.node.send(Act("stand_down"))
+    asked = time.monotonic()
+    session.until(lambda: time.monotonic() - asked > 1.5)
+    session.robot.stop_code = 0
+    session.until(lambda: session.health.phase == Phase.IDLE.value)
+    session.node.send(Act("balance_stand"))
+    session.until(lambda: Done("balance_stand", 0) in session.messages)
+    assert session.robot.named("stand_down") == 0
+
+
+def test_standing_up_takes_the_place_of_lying_down_that_still_waits(session):
+    session.walk()
+    session.robot.stop_code = 3104
+    session.node.send(Act("stand_down"))
+    session.node.send(Act("stand_up"))
+    session.until(lambda: Done("stand_up", 0) in session.messages)
+    session.robot.stop_code = 0
+    session.until(lambda: session.health.phase == Phase.IDLE.value)
+    assert session.robot.named("stand_down") == 0
+
+
+def test_damping_waits_for_nothing(session):
+    session.walk()
+    session.robot.stop_code = 3104
+    session.node.send(Act("damp"))
+    session.until(lambda: Done("damp", 0) in session.messages)
     calls = [call for _, call in session.robot.calls]
-    assert (0.0, 0.0, 0.0) in calls[max(i for i, call in enumerate(calls) if call == (0.5, 0.0, 0.0)) :]
+    assert calls[: calls.index("damp")][-2:] == [(0.5, 0.0, 0.0), ZERO]
 
 
 def test_images_come_at_the_camera_rate_with_their_times(session):

@@ -100,17 +100,31 @@ def test_the_last_words_of_a_process_that_broke_are_passed_on(tmp_path):
     link.close()
 
 
-def test_a_killed_process_is_reported_and_started_again(tmp_path):
+@pytest.mark.parametrize(
+    ("lived", "pause"), [(10.0, 0.0), (1.0, 2.0)], ids=["one that was up goes on at once", "one that dies early waits"]
+)
+def test_a_killed_process_is_reported_and_started_again(tmp_path, lived, pause):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     python.chmod(0o755)
-    link, news = start(sdk_python=str(python))
-    talk(link, news, lambda _: link.pid is not None)
+    link, _ = start(sdk_python=str(python))
+    now = 500.0  # the clock of the link is the test's
+    link.step(now)
     first = link.pid
+    now += lived
     os.kill(first, signal.SIGKILL)
-    said = talk(link, news, fault)[-1]
+    deadline = time.monotonic() + DEADLINE
+    while link.pid == first:
+        assert time.monotonic() < deadline
+        link.step(now)
+        time.sleep(0.01)
+    (said,) = link.poll()
     assert "status -9" in said.text and said.retry
-    talk(link, news, lambda _: link.pid not in (None, first))
+    if pause:
+        link.step(now + pause - 0.1)
+        assert link.pid is None
+        link.step(now + pause)
+    assert link.pid not in (None, first)
     os.kill(link.pid, signal.SIGKILL)  # it is no SDK process and would not end by itself
     link.close()
     assert link.pid is None

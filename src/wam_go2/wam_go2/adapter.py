@@ -133,6 +133,10 @@ class BridgeLimits:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
 
+    def __str__(self) -> str:
+        forward = f"vx {self.vx_min:g} to {self.vx_max:g} m/s"
+        return f"{forward}, vy {self.vy_max:g} m/s, yaw rate {self.yaw_rate_max:g} rad/s"
+
     def apply(self, vx: float, vy: float, yaw_rate: float) -> tuple[tuple[float, float, float], bool]:
         """The twist scaled as a whole until it is within, so that the robot keeps its path, and whether it had to be. A
         direction whose bound is 0 is dropped instead. Raises ValueError when a number is not finite."""

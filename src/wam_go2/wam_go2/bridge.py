@@ -69,6 +69,8 @@ class Bridge:
         self._calibration: Calibration | None = None
         self._health: Health | None = None
         self._fault = ""
+        self._connected = False
+        self._publishers = 0
         self._complaints = {"state": "", "frame": "", "camera": ""}
         self._asked_to_stand = not config.stand_up_on_start
         self._could_move = False
@@ -89,10 +91,14 @@ class Bridge:
         elif isinstance(message, Done):
             self._readiness.on_answer(now, message.action, message.code)
         elif isinstance(message, Hello):
-            self._fault, self._since = "", now
+            self._connected, self._since = True, now
         elif isinstance(message, Fault):
-            self._fault, self._health = message.text, None
+            self._fault, self._health, self._connected = message.text, None, False
         return None
+
+    def on_publishers(self, count: int) -> None:
+        """How many nodes publish commands now. The robot cannot serve two, and cannot tell them apart."""
+        self._publishers = count
 
     def on_command(self, now: float, age: float, vx: float, vy: float, yaw_rate: float) -> Move | None:
         """A command `age` seconds after its stamp; the Move to send, or None when it is refused (see `refused`)."""
@@ -125,6 +131,8 @@ class Bridge:
         verdict = self._readiness.step(now)
         if not self._asked_to_stand and verdict.state is BridgeState.STANDING:
             self._asked_to_stand, _ = self._readiness.stand_up(now)
+        self._asked_to_stand |= verdict.may_move
+        verdict = self._hold_back(verdict)
         messages: list[Act | Halt] = []
         if self._could_move and not verdict.may_move:
             messages.append(Halt())
@@ -132,6 +140,8 @@ class Bridge:
         if verdict.action is not None:
             messages.append(Act(verdict.action))
         self._could_move = verdict.may_move
+        if self._connected:
+            self._fault = ""
         if verdict.state in (BridgeState.CONNECTING, BridgeState.LOST):
             verdict = replace(verdict, reason=self._why_silent(now, verdict.reason))
         return verdict, messages
@@ -155,11 +165,27 @@ class Bridge:
         """Why no command can pass now; empty when one can."""
         if not -_FUTURE_TOLERANCE <= age <= self._config.max_command_age:
             return "stamp too old or in the future"
+        if self._publishers > 1:
+            return "several nodes publish cmd_vel"
         if not self._could_move:
             return "the robot is not ready"
         if self._health is not None and self._health.phase not in (Phase.IDLE.value, Phase.MOVING.value):
             return "a stop is under way"
         return ""
+
+    def _hold_back(self, verdict: Verdict) -> Verdict:
+        """The verdict on the robot, less what the way to it does not allow."""
+        if self._fault and verdict.state is not BridgeState.CONNECTING:
+            # At once, and at least once for every process that ended: the next one may be up before the robot counts as
+            # silent, and must find the gate disengaged.
+            return Verdict(BridgeState.LOST, self._fault)
+        if self._publishers > 1 and verdict.may_move:
+            reason = (
+                f"{self._publishers} nodes publish cmd_vel: stop all but the safety gate. "
+                "One that was killed counts for up to 20 s."
+            )
+            return Verdict(BridgeState.DEGRADED, reason, held_back=True)
+        return verdict
 
     def _on_state(self, state: RobotState) -> Measured | None:
         time = self._clock.to_host(state.stamp, state.arrival)

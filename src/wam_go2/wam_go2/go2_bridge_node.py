@@ -11,7 +11,7 @@ from nav_msgs.msg import Odometry
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from wam_controller import qos
@@ -48,7 +48,7 @@ _LEVELS = {
 
 
 class Go2BridgeNode(ManagedNode):
-    """cmd_vel -> camera/front/*, odom, go2_bridge/state; services stand_up, stand_down."""
+    """cmd_vel -> camera/front/*, odom, robot_ready, go2_bridge/state; services stand_up, stand_down."""
 
     parameters = BRIDGE
 
@@ -61,6 +61,7 @@ class Go2BridgeNode(ManagedNode):
     def setup(self, settings: Mapping[str, Value]) -> None:
         """See ManagedNode."""
         self._config = make_config(settings)
+        self.get_logger().info(f"limits: {self._config.limits}")
         self._transforms = self._config.publish_tf and TFMessage is not None
         if self._config.publish_tf and TFMessage is None:
             self.get_logger().info("no /tf: tf2_msgs is not installed here; odom says the same")
@@ -71,8 +72,11 @@ class Go2BridgeNode(ManagedNode):
         self._verdict: Verdict | None = None
         self._data: dict[str, Publisher] = {}
         self._state = self.create_publisher(String, "go2_bridge/state", qos.LATCHED)
+        # Deeper than its newest value: a no that is followed at once by a yes must disengage the gate all the same.
+        self._ready = self.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
+        self._say_ready(False)
         self._commands = self.create_subscription(TwistStamped, "cmd_vel", self._on_command, qos.COMMAND)
-        self._services = [
+        self._own_services = [
             self.create_service(Trigger, "go2_bridge/stand_up", self._on_stand_up),
             self.create_service(Trigger, "go2_bridge/stand_down", self._on_stand_down),
         ]
@@ -83,13 +87,14 @@ class Go2BridgeNode(ManagedNode):
         """See ManagedNode. The SDK process stops the robot before it ends."""
         if self._link is None:
             return
+        self._say_ready(False)
         self._link.close()
         self._link = None
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._commands)
-        for service in self._services:
+        for service in self._own_services:
             self.destroy_service(service)
-        for publisher in (self._state, *self._data.values()):
+        for publisher in (self._state, self._ready, *self._data.values()):
             self.destroy_publisher(publisher)
 
     def _on_news(self) -> None:
@@ -134,17 +139,26 @@ class Go2BridgeNode(ManagedNode):
 
     def _on_step(self) -> None:
         self._link.step(self.steady_now)
+        publishers = self.count_publishers(self._commands.topic_name)
+        self._bridge.on_publishers(publishers)
         verdict, messages = self._bridge.step(self.steady_now)
         for message in messages:
             self._link.send(message)
         before, self._verdict = self._verdict, verdict
+        if verdict.may_move is not self._said_ready:
+            self._say_ready(verdict.may_move)
         text = f"{verdict.state.value}: {verdict.reason}"
         if before is None or before.state is not verdict.state:
             self._state.publish(String(data=verdict.state.value))
         if before is None or (before.state, before.reason) != (verdict.state, verdict.reason):
             self.get_logger().info(text)
-        numbers = {"cmd_vel_publishers": self.count_publishers("cmd_vel"), **self._bridge.numbers(self.steady_now)}
-        self.report_health(_LEVELS[verdict.state], text, numbers)
+        numbers = {"cmd_vel_publishers": publishers, **self._bridge.numbers(self.steady_now)}
+        level = DiagnosticStatus.ERROR if verdict.held_back else _LEVELS[verdict.state]
+        self.report_health(level, text, numbers)
+
+    def _say_ready(self, ready: bool) -> None:
+        self._said_ready = ready
+        self._ready.publish(Bool(data=ready))
 
     def _stamp(self, moment: float) -> Time:
         """A moment of the steady clock on the node's clock."""

@@ -16,9 +16,9 @@ class BridgeState(Enum):
     """The values are what go2_bridge/state says."""
 
     CONNECTING = "CONNECTING"  # the robot has not been heard yet
-    STANDING = "STANDING"  # heard, but not ready to walk: lying, rising or settling
+    STANDING = "STANDING"  # heard, but not ready to walk: lying, rising, settling, or it does not obey
     READY = "READY"
-    DEGRADED = "DEGRADED"  # walks, but something is missing; the reason says what
+    DEGRADED = "DEGRADED"  # could walk, but something is missing or wrong; the reason says what
     LOST = "LOST"  # heard once, silent now
 
 
@@ -39,20 +39,22 @@ class Mode(IntEnum):
 _WALKING = (Mode.BALANCE_STAND, Mode.LOCOMOTION)
 # IDLE says nothing: newer firmware reports it whatever the robot does.
 _NOT_CONTRADICTING = (*_WALKING, Mode.IDLE)
+_LIMP = (Mode.LIE_DOWN, Mode.DAMPING)
 
 
 @dataclass(frozen=True)
 class ReadinessConfig:
     """Seconds unless said otherwise. state_timeout: silence of the state topic that means LOST; camera_timeout: age of
     the newest image that means DEGRADED; settle_time: between the robot's yes to StandUp and the first Move;
-    answer_retry: before an unanswered posture call is repeated; follow_time: how long the robot may ignore a command
-    above follow_speed (m/s or rad/s) before the bridge says so. Raises ValueError when one is not above 0 and
-    finite."""
+    answer_retry: before an unanswered posture call is repeated; answer_limit: after so long without a yes it is not
+    repeated any more; follow_time: how long the robot may ignore a command above follow_speed (m/s or rad/s) before it
+    counts as not ready. Raises ValueError when one is not above 0 and finite."""
 
     state_timeout: float = 0.3
     camera_timeout: float = 1.0
     settle_time: float = 10.0
     answer_retry: float = 0.5
+    answer_limit: float = 10.0
     follow_time: float = 2.0
     follow_speed: float = 0.15
 
@@ -64,16 +66,18 @@ class ReadinessConfig:
 
 @dataclass(frozen=True)
 class Verdict:
-    """state, a sentence that says why and what to do, and the posture call to send now, if any."""
+    """state, a sentence that says why and what to do, the posture call to send now, if any, and whether commands are
+    held back although the robot could walk."""
 
     state: BridgeState
     reason: str
     action: str | None = None
+    held_back: bool = False
 
     @property
     def may_move(self) -> bool:
         """Whether commands may pass to the robot."""
-        return self.state in (BridgeState.READY, BridgeState.DEGRADED)
+        return self.state in (BridgeState.READY, BridgeState.DEGRADED) and not self.held_back
 
 
 class _Posture(Enum):
@@ -84,14 +88,33 @@ class _Posture(Enum):
     UPRIGHT = "ready to walk"
     LOWERING = "asked to lie down, no answer yet"
     DOWN = "lying: call go2_bridge/stand_up"
+    # What only stand_up or stand_down ends, whatever the robot says meanwhile.
+    NOT_RISEN = "the robot did not answer StandUp with a yes: is its sport service up? Call go2_bridge/stand_up again"
+    NOT_BALANCED = "the robot did not answer BalanceStand with a yes: call go2_bridge/stand_up again"
+    NOT_LOWERED = "the robot did not answer StandDown with a yes: call go2_bridge/stand_down again"
+    DISOBEDIENT = (
+        "the robot ignores Move: it fell, was damped, had not settled, or its remote control leads; "
+        "let go of the sticks, then call go2_bridge/stand_up"
+    )
 
 
-# Postures that wait for the robot's yes: the call to repeat, and the posture that follows the yes.
+@dataclass(frozen=True)
+class _Call:
+    """A posture call that is repeated until the robot says yes: its name, and the posture after a yes and after
+    answer_limit."""
+
+    name: str
+    answered: _Posture
+    unanswered: _Posture
+
+
 _CALLS = {
-    _Posture.RISING: ("stand_up", _Posture.SETTLING),
-    _Posture.BALANCING: ("balance_stand", _Posture.UPRIGHT),
-    _Posture.LOWERING: ("stand_down", _Posture.DOWN),
+    _Posture.RISING: _Call("stand_up", _Posture.SETTLING, _Posture.NOT_RISEN),
+    _Posture.BALANCING: _Call("balance_stand", _Posture.UPRIGHT, _Posture.NOT_BALANCED),
+    _Posture.LOWERING: _Call("stand_down", _Posture.DOWN, _Posture.NOT_LOWERED),
 }
+_GETTING_UP = (_Posture.RISING, _Posture.SETTLING, _Posture.BALANCING)
+_STUCK = (_Posture.NOT_RISEN, _Posture.NOT_BALANCED, _Posture.NOT_LOWERED, _Posture.DISOBEDIENT)
 
 
 class Readiness:
@@ -111,16 +134,16 @@ class Readiness:
 
     def on_state(self, now: float, mode: int, speed: float) -> None:
         """The robot's state arrived. speed: the larger of m/s and rad/s that it measures."""
-        if now - self._heard > self._config.state_timeout:
+        if now - self._heard > self._config.state_timeout and self._posture not in _STUCK:
             self._enter(now, _Posture.UNKNOWN)  # the first word, or one after an outage: it may have been restarted
         self._heard = now
         if self._posture is _Posture.UNKNOWN and mode in _WALKING:
             self._enter(now, _Posture.UPRIGHT)
-        elif self._posture is _Posture.UPRIGHT and mode != self._mode and mode not in _NOT_CONTRADICTING:
+        elif mode != self._mode and self._contradicts(mode):
             self._enter(now, _Posture.UNKNOWN)  # its remote control, or a fall
         self._mode = mode
         follows = self._commanded < self._config.follow_speed or speed > 0.3 * self._config.follow_speed
-        if follows:
+        if follows or self._posture is not _Posture.UPRIGHT:
             self._ignored_since = None
         elif self._ignored_since is None:
             self._ignored_since = now
@@ -136,8 +159,8 @@ class Readiness:
     def on_answer(self, now: float, action: str, code: int) -> None:
         """The robot's answer to a posture call; only code 0 is a yes. Others are asked again."""
         call = _CALLS.get(self._posture)
-        if call is not None and call[0] == action and code == 0:
-            self._enter(now, call[1])
+        if call is not None and call.name == action and code == 0:
+            self._enter(now, call.answered)
 
     def complain(self, text: str) -> None:
         """Something the caller found wrong with the robot's data; empty when it is good again. Means DEGRADED."""
@@ -149,7 +172,7 @@ class Readiness:
             return False, "the robot is not connected"
         if self._posture is _Posture.UPRIGHT:
             return True, "already standing"
-        if self._posture not in (_Posture.RISING, _Posture.SETTLING, _Posture.BALANCING):
+        if self._posture not in _GETTING_UP:
             self._enter(now, _Posture.RISING)
         return True, "standing up: wait for READY on go2_bridge/state"
 
@@ -170,14 +193,17 @@ class Readiness:
             return Verdict(BridgeState.LOST, "no state from the robot any more")
         if self._posture is _Posture.SETTLING and now - self._posture_since >= config.settle_time:
             self._enter(now, _Posture.BALANCING)
+        call = _CALLS.get(self._posture)
+        if call is not None and now - self._posture_since >= config.answer_limit:
+            self._enter(now, call.unanswered)
+        if self._ignored_since is not None and now - self._ignored_since > config.follow_time:
+            self._enter(now, _Posture.DISOBEDIENT)
         if self._posture is not _Posture.UPRIGHT:
             return Verdict(BridgeState.STANDING, self._posture.value, self._due_call(now))
         if self._complaint:
             return Verdict(BridgeState.DEGRADED, self._complaint)
         if now - self._seen > config.camera_timeout:
             return Verdict(BridgeState.DEGRADED, "no image from the robot: is its videohub service up?")
-        if self._ignored_since is not None and now - self._ignored_since > config.follow_time:
-            return Verdict(BridgeState.DEGRADED, "the robot ignores Move: still settling, or its remote control leads")
         return Verdict(BridgeState.READY, _Posture.UPRIGHT.value)
 
     def _due_call(self, now: float) -> str | None:
@@ -185,7 +211,15 @@ class Readiness:
         if call is None or now - self._called < self._config.answer_retry:
             return None
         self._called = now
-        return call[0]
+        return call.name
+
+    def _contradicts(self, mode: int) -> bool:
+        """Whether a mode that has just come says that the robot is not what it is taken for. Getting up begins in a
+        limp mode, so only a change into one means that somebody let it down meanwhile."""
+        if self._posture in _GETTING_UP:
+            return mode in _LIMP
+        return self._posture is _Posture.UPRIGHT and mode not in _NOT_CONTRADICTING
 
     def _enter(self, now: float, posture: _Posture) -> None:
         self._posture, self._posture_since, self._called = posture, now, -math.inf
+        self._ignored_since = None

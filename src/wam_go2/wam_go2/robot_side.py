@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -55,6 +54,7 @@ class RobotSide:
     """Runs until the node is gone, something breaks, or `end` is called; then it stops the robot and returns."""
 
     _LONGEST_WAIT = 0.05  # s; how late `end` from a signal handler may be noticed
+    _ACT_LIFETIME = 1.0  # s; the node repeats every half of a second what it still wants
     _HEALTH_PERIOD = 0.2  # s
 
     def __init__(self, channel: Channel, robot: Robot, settings: Settings) -> None:
@@ -64,7 +64,7 @@ class RobotSide:
         self._watchdog = CommandWatchdog(settings.watchdog, time.monotonic())
         self._changed = threading.Condition()
         self._news = False
-        self._acts: deque[str] = deque()
+        self._acts: dict[str, float] = {}  # posture calls to make, oldest first, and when each was last asked for
         self._ending: str | None = None
         self._stop_code = self._camera_code = NOT_TRIED
         self._moves = self._refused = 0
@@ -92,7 +92,6 @@ class RobotSide:
             self._changed.wait_for(lambda: self._news, timeout=min(wait, self._LONGEST_WAIT))
             self._news = False
             action = self._watchdog.step(time.monotonic())
-            act = self._acts.popleft() if self._acts else None
         if isinstance(action, SendMove):
             self._robot.move(action.vx, action.vy, action.yaw_rate)
             self._moves += 1
@@ -100,9 +99,21 @@ class RobotSide:
             self._stop_code = self._robot.call("stop_move")
             with self._changed:
                 self._watchdog.on_stop_answer(time.monotonic(), action.generation, self._stop_code == 0)
+        with self._changed:
+            act = self._due_act(time.monotonic())
         if act is not None:
             self._channel.send(Done(act, self._robot.call(act)))
         self._report()
+
+    def _due_act(self, now: float) -> str | None:
+        """The posture call to make now, taken from those that wait. What the node no longer asks for is forgotten: a
+        robot that is reached again after a minute must not lie down then."""
+        self._acts = {act: asked for act, asked in self._acts.items() if now - asked < self._ACT_LIFETIME}
+        stopped = self._watchdog.phase is Phase.IDLE
+        act = next((act for act in self._acts if stopped or act != "stand_down"), None)
+        if act is not None:
+            del self._acts[act]
+        return act
 
     def _say_farewell(self) -> None:
         began = present = time.monotonic()
@@ -144,10 +155,13 @@ class RobotSide:
         elif isinstance(message, Halt):
             self._watchdog.stop(now)
         elif isinstance(message, Act) and message.action in POSTURES:
-            # Nothing walks through a change of posture. Rising from lying needs no stop, lying down does.
+            # Nothing walks through a change of posture. Rising from lying needs no stop, lying down waits for its end;
+            # damping is an emergency and waits for nothing.
             if message.action in ("stand_down", "damp"):
                 self._watchdog.stop(now)
-            self._acts.append(message.action)
+            if message.action != "stand_down":
+                self._acts.pop("stand_down", None)  # whoever wants something else does not want to lie down any more
+            self._acts[message.action] = now
 
     def _watch_camera(self) -> None:
         """Thread: asks for images at the camera rate."""

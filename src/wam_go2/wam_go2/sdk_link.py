@@ -30,8 +30,9 @@ class LinkSettings:
 
 @dataclass(frozen=True)
 class _Session:
-    """One life of an SDK process."""
+    """One life of an SDK process. began: s of the clock that `step` is given."""
 
+    began: float
     process: subprocess.Popen[bytes]
     channel: Channel
     reader: threading.Thread
@@ -40,7 +41,8 @@ class _Session:
 class SdkLink:
     """One SDK process at a time. `on_news` is called from another thread whenever `poll` has something to give."""
 
-    _RESTART_PAUSE = 2.0  # s between the end of one process and the next
+    _RESTART_PAUSE = 2.0  # s between a process that did not get far and the next
+    _PROVEN = 3.0  # s; one that lived longer leaves a robot that its successor must stop: no pause then
     _FAREWELL = 8.0  # s a closed process has to stop the robot, which it tries for 5
 
     def __init__(self, settings: LinkSettings, on_news: Callable[[], None]) -> None:
@@ -73,9 +75,9 @@ class SdkLink:
         if session is not None and session.process.poll() is not None and not session.reader.is_alive():
             session.channel.close()
             self._session = None
-            self._restart_at = now + self._RESTART_PAUSE
+            self._restart_at = now if now - session.began > self._PROVEN else now + self._RESTART_PAUSE
         if self._session is None and now >= self._restart_at and not self._given_up:
-            self._start()
+            self._start(now)
 
     def close(self) -> None:
         """End the process; it stops the robot first."""
@@ -90,7 +92,7 @@ class SdkLink:
             session.process.wait()
         session.reader.join()
 
-    def _start(self) -> None:
+    def _start(self, now: float) -> None:
         near, far = socket.socketpair()
         settings = self._settings
         command = [
@@ -119,7 +121,7 @@ class SdkLink:
                 return
         channel = Channel(near)
         reader = threading.Thread(target=self._read, args=(channel, process), daemon=True)
-        self._session = _Session(process, channel, reader)
+        self._session = _Session(now, process, channel, reader)
         reader.start()
 
     def _read(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:

@@ -54,6 +54,12 @@ def test_the_simulated_robot_is_on_loopback_and_a_real_ones_interface_is_never_g
     assert row("virtual_go2", sim=True, world="unseen:4").arguments[:2] == ("--world", "unseen:4")
 
 
+def test_a_simulated_robot_never_shares_a_wire_with_a_real_one():
+    assert row("virtual_go2", sim=True, interface="lo").arguments[2:4] == ("--interface", "lo")
+    with pytest.raises(ValueError, match=r"'eth0'.*never shares a wire"):
+        go2_table(Go2Options(sim=True, interface="eth0"))
+
+
 def test_the_options_reach_the_planner():
     parameters = row("planner", model="baseline:stop", goal="8,1", instruction="go").parameters
     assert parameters == {"model": "baseline:stop", "goal": "8,1", "instruction": "go"}

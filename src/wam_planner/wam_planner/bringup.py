@@ -55,7 +55,14 @@ class Row:
 
 
 def go2_table(options: Go2Options) -> tuple[Row, ...]:
-    """The rows for these options, in the order they start: the robot, then what stops it, then what moves it."""
+    """The rows for these options, in the order they start: the robot, then what stops it, then what moves it. Raises
+    ValueError for a simulated robot on a network card."""
+    if options.sim and options.interface not in ("", "lo"):
+        # The simulation's bridge stands its robot up by itself, and would do so to a real one that it hears first.
+        raise ValueError(
+            f"interface is {options.interface!r}: a simulated robot is on lo and never shares a wire with a real one, "
+            "which its bridge would make stand up; leave interface out, or sim"
+        )
     camera = "go2_camera_sim.yaml" if options.sim else "go2_camera.yaml"
     interface = options.interface or ("lo" if options.sim else "")
     rows = (

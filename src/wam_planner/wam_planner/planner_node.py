@@ -48,8 +48,6 @@ class PlannerNode(ManagedNode):
         super().__init__("planner", **options)
         # The worker's thread only leaves results here and rings; everything of ROS happens in the executor's thread.
         self._results: deque[Finished[PlanTask, Plan | Refusal]] = deque()
-        # By which a consumer tells this planner from any other, itself restarted included.
-        self._first_epoch = secrets.randbits(31)
         self._bell = self.create_guard_condition(self._on_results)
 
     def setup(self, settings: Mapping[str, Value]) -> None:
@@ -73,6 +71,8 @@ class PlannerNode(ManagedNode):
 
     def start(self) -> None:
         """See ManagedNode."""
+        # By which a consumer tells this planner from any other, itself started again included.
+        self._first_epoch = secrets.randbits(31)
         self._core = PlannerCore(self._config)
         self._core.instruction = str(self._settings["instruction"])
         if self._goal_from_start is not None:
@@ -135,8 +135,18 @@ class PlannerNode(ManagedNode):
 
     def _on_odometry(self, message: Odometry) -> None:
         self._odometry_frame = message.header.frame_id
+        without_goal = self._core.goal is None
         if fault := self._core.add_odometry(self.now, *motion(message)):
             self._warn(f"odometry {fault.value}")
+        elif without_goal and self._core.goal is not None:
+            self._tell_goal(*self._core.goal)
+
+    def _tell_goal(self, x: float, y: float) -> None:
+        forward, left = self._goal_from_start
+        self.get_logger().info(
+            f"goal: {x:.2f}, {y:.2f} m in {self._odometry_frame}, "
+            f"which is {forward:g} m ahead and {left:g} m to the left of where the robot stands now"
+        )
 
     def _on_instruction(self, message: String) -> None:
         self._core.instruction = message.data

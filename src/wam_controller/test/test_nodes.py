@@ -1,0 +1,157 @@
+"""Gate and controller as real nodes: what a lifecycle manager, a robot and an operator have of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool
+
+from wam_controller import qos
+from wam_controller.controller_node import ControllerNode
+from wam_controller.conversions import time_message
+from wam_controller.managed_node import ManagedNode
+from wam_controller.safety_gate_node import SafetyGateNode
+from wam_msgs.msg import SafetyStatus
+
+DEADLINE = 20.0  # s
+NODES = [SafetyGateNode, ControllerNode]
+
+
+class Stage:
+    """A node and, beside it, one for the test, both in one executor."""
+
+    def __init__(self, make: Callable[[], ManagedNode]) -> None:
+        self.node, self.mine = make(), Node("test")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._executor.add_node(self.mine)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < deadline
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def run(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+
+    def call(self, kind: type, name: str, request: object) -> object:
+        client = self.mine.create_client(kind, name)
+        self.until(client.service_is_ready)
+        future = client.call_async(request)
+        self.until(future.done)
+        return future.result()
+
+    def close(self) -> None:
+        self.node.close()
+        self._executor.shutdown()
+        self.mine.destroy_node()
+
+
+@pytest.fixture(autouse=True)
+def ros() -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+
+
+@pytest.fixture()
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made = Stage(request.param)
+    made.node.autostart()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("stage", NODES, indirect=True)
+def test_an_active_node_is_shut_down_by_its_lifecycle_manager_and_then_keeps_quiet(stage):
+    name = stage.node.get_name()
+    heard: list[TwistStamped] = []
+    topic = "cmd_vel" if name == "safety_gate" else "cmd_vel_nav"
+    stage.mine.create_subscription(TwistStamped, topic, heard.append, qos.COMMAND)
+    stage.until(lambda: heard)
+    transition = Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert stage.call(ChangeState, f"{name}/change_state", ChangeState.Request(transition=transition)).success
+    stage.run(0.2)
+    heard.clear()
+    stage.run(0.5)  # a timer that had been left behind would speak, or fail
+    assert heard == [] and stage.mine.count_publishers(topic) == 0
+
+
+@pytest.mark.parametrize("stage", NODES, indirect=True)
+def test_an_active_node_says_again_and_again_how_it_is(stage):
+    heard: list[DiagnosticArray] = []
+    stage.mine.create_subscription(DiagnosticArray, "/diagnostics", heard.append, qos.DIAGNOSTICS)
+    stage.run(1.0)  # what it says because it changes
+    heard.clear()
+    stage.until(lambda: len(heard) >= 2)
+
+
+@pytest.mark.parametrize("stage", NODES, indirect=True)
+def test_a_node_that_is_deactivated_leaves_nothing_running_and_can_be_activated_again(stage):
+    active = len(list(stage.node.timers)), len(list(stage.node.services))
+    for _ in range(2):
+        stage.node.trigger_deactivate()
+        assert len(list(stage.node.timers)) == active[0] - 2
+        stage.node.trigger_activate()
+        assert (len(list(stage.node.timers)), len(list(stage.node.services))) == active
+
+
+class Upstream:
+    """A robot at rest and a controller that wants to walk."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, node = stage, stage.mine
+        self._command = node.create_publisher(TwistStamped, "cmd_vel_nav", qos.COMMAND)
+        self._odometry = node.create_publisher(Odometry, "odom", qos.ODOMETRY)
+        self._ready = node.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
+        self.status = SafetyStatus()
+        node.create_subscription(SafetyStatus, "safety/status", self._on_status, qos.LATCHED_STATUS)
+        node.create_timer(0.02, self._publish)
+
+    def say_ready(self, *words: bool) -> None:
+        for word in words:
+            self._ready.publish(Bool(data=word))
+
+    def engage(self) -> SetBool.Response:
+        return self._stage.call(SetBool, "safety_gate/engage", SetBool.Request(data=True))
+
+    def _on_status(self, message: SafetyStatus) -> None:
+        self.status = message
+
+    def _publish(self) -> None:
+        stamp = time_message(self._stage.mine.get_clock().now().nanoseconds * 1e-9)
+        command, odometry = TwistStamped(), Odometry()
+        command.header.stamp = odometry.header.stamp = stamp
+        command.twist.linear.x = 0.5
+        self._command.publish(command)
+        self._odometry.publish(odometry)
+
+
+@pytest.mark.parametrize("stage", [SafetyGateNode], indirect=True)
+def test_a_gate_hears_its_robot_however_short_its_no_is_and_however_early_it_spoke(stage):
+    upstream = Upstream(stage)
+    stage.until(lambda: "robot_ready" in upstream.engage().message)
+    upstream.say_ready(False, True)
+    stage.until(lambda: upstream.engage().success)
+    upstream.say_ready(False, True)
+    stage.until(lambda: upstream.status.state == SafetyStatus.STATE_DISENGAGED)
+    assert upstream.status.reason == SafetyStatus.REASON_ROBOT_NOT_READY
+    stage.node.trigger_deactivate()
+    stage.node.trigger_activate()
+    stage.until(lambda: upstream.engage().success)
