@@ -101,9 +101,9 @@ def walk(world: YardWorld, model: str, folder: Folder, progress: Callable[[str, 
 def _programs(world: YardWorld, model: str, folder: Folder, ros_domain: int, dds_domain: int) -> list[Program]:
     options = Go2Options(sim=True, domain=dds_domain, model=model, world=f"{world.split}:{world.seed}")
     rows = [_adapt(row, folder) for row in go2_table(options)]
-    recorder = Program(
-        "recorder", (sys.executable, "-m", "wam_tools.demo.recorder_node", str(folder.bag)), respawn=False
-    )
+    # What records must not slow what it records, on two cores either.
+    behind = ("nice", "-n", "10")
+    recorder = Program("recorder", (*behind, sys.executable, "-m", "wam_tools.demo.recorder_node", str(folder.bag)))
     # A run in which something had to be started again is no good run: nothing respawns here.
     return [
         replace(program, respawn=False, environment={"ROS_DOMAIN_ID": str(ros_domain), "OMP_NUM_THREADS": "2"})
