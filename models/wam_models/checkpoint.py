@@ -115,6 +115,7 @@ def save_checkpoint(
         (partial / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
     (partial / "tokenizer.json").write_text(tokenizer)
     save_file(weights, partial / WEIGHTS)
+    (partial / WEIGHTS).chmod(0o644)  # it comes out for its owner alone
     (partial / CARD).write_text(card)
     hashes = {name: file_hash(partial / name) for name in FILES}
     (partial / MANIFEST).write_text(json.dumps({"sha256": hashes}, indent=2) + "\n")
