@@ -145,6 +145,7 @@ class TrainingSet:
 
     @classmethod
     def join(cls, parts: list[tuple[WindowStore, LatentCache]], held_out_share: float) -> TrainingSet:
+        """The parts one after the other; of each, a share of its runs is held out (see WindowStore.held_out)."""
         instructions: list[str] = sorted({text for store, _ in parts for text in store.instructions})
         offsets = np.cumsum([0] + [len(store.frames) for store, _ in parts])
         windows = np.cumsum([0] + [len(store) for store, _ in parts])

@@ -33,6 +33,15 @@ class Session:
                     self.readiness.on_answer(self.now, verdict.action, self.code)
         return verdict
 
+    def check_standing_up(self, mode: int) -> None:
+        """The whole sequence, while the robot reports `mode`: StandUp, the wait, BalanceStand, READY."""
+        assert self.readiness.stand_up(self.now)[0]
+        start = self.now
+        assert self.run(CONFIG.settle_time - 0.1, mode=mode).state is BridgeState.STANDING
+        assert self.run(0.5, mode=mode).state is BridgeState.READY
+        assert [call for _, call in self.calls] == ["stand_up", "balance_stand"]
+        assert self.calls[1][0] - start >= CONFIG.settle_time
+
 
 def test_nothing_heard_is_connecting_and_forbids_moving():
     verdict = Session().run(3.0, state=False, images=False)
@@ -54,13 +63,7 @@ def test_any_other_posture_waits_for_a_human_and_sends_nothing(mode):
 def test_stand_up_waits_out_the_dead_window_then_balances_then_is_ready():
     session = Session()
     session.run(0.2, mode=Mode.LIE_DOWN)
-    begun, _ = session.readiness.stand_up(session.now)
-    start = session.now
-    assert begun
-    assert session.run(CONFIG.settle_time - 0.1, mode=Mode.JOINT_LOCK).state is BridgeState.STANDING
-    assert session.run(0.5, mode=Mode.JOINT_LOCK).state is BridgeState.READY
-    assert [call for _, call in session.calls] == ["stand_up", "balance_stand"]
-    assert session.calls[1][0] - start >= CONFIG.settle_time
+    session.check_standing_up(Mode.JOINT_LOCK)
 
 
 def test_firmware_that_never_changes_its_mode_is_no_obstacle():
@@ -213,13 +216,7 @@ def test_a_robot_that_ignores_move_may_not_be_moved_whatever_it_says_or_does_the
 
 
 def test_a_robot_that_ignored_move_is_ready_again_after_the_whole_sequence_of_standing_up():
-    session = disobedient()
-    assert session.readiness.stand_up(session.now)[0]
-    start = session.now
-    assert session.run(CONFIG.settle_time - 0.1, mode=Mode.BALANCE_STAND).state is BridgeState.STANDING
-    assert session.run(0.5, mode=Mode.BALANCE_STAND).state is BridgeState.READY
-    assert [call for _, call in session.calls] == ["stand_up", "balance_stand"]
-    assert session.calls[1][0] - start >= CONFIG.settle_time
+    disobedient().check_standing_up(Mode.BALANCE_STAND)
 
 
 def test_a_robot_that_follows_late_is_not_blamed():

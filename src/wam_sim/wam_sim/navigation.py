@@ -88,8 +88,7 @@ class NavigationField:
             return float("inf")
         way, length = self._cells_to_goal(corner), 0.0
         while len(way):
-            seen = [i for i, cell in enumerate(way) if self._is_clear(corner, cell)]
-            furthest = max(seen, default=0)
+            furthest = next((i for i in range(len(way) - 1, 0, -1) if self._is_clear(corner, way[i])), 0)
             length += float(np.hypot(*(way[furthest] - corner)))
             corner, way = way[furthest], way[furthest + 1 :]
         return length
