@@ -18,7 +18,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from safetensors.torch import load_file
 
 from wam_models.checkpoint import CheckpointError
-from wam_models.data.bags import BagError, read_run
+from wam_models.data.bags import BagError, WhatIfs, read_run
 from wam_models.data.store import open_store
 from wam_models.data.windows import make_windows
 from wam_models.policy import load_policy
@@ -152,6 +152,17 @@ def test_an_output_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
         train_round(other, 0, lambda *_: None)
 
 
+def test_how_plans_are_drawn_may_be_changed_without_training_again(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    train_round(recipe, 0, lambda *_: None)
+    before = load_file(recipe.output / "round0.safetensors")
+    calm = replace(recipe, network=replace(recipe.network, steps=1, noise_scale=0.0))
+    directory = train_round(calm, 0, lambda *_: None)
+    after = load_file(recipe.output / "round0.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert json.loads((directory / "config.json").read_text())["network"]["noise_scale"] == 0.0
+
+
 def test_a_later_round_may_be_given_more_data_without_undoing_the_earlier_ones(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     train_round(recipe, 0, lambda *_: None)
@@ -210,6 +221,27 @@ def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
     assert windows.future[0].tolist() == [2, 4, 6, 8]
     assert windows.states[0, :3] == pytest.approx([0.8, 0.0, 0.3])
     assert windows.states[0, 5:] == pytest.approx([1.0, 1.0, 0.0])
+
+
+def test_answers_to_what_ifs_are_windows_of_their_frame_that_show_no_future_of_theirs(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", frames=24, speed=0.8, yaw_rate=0.3)
+    config, run = nano_config(), read_run(tmp_path / "bag")
+    run = replace(run, labels=np.zeros((24, 2, 3)), label_times=np.array([1.0, 2.0]))
+    ahead = np.array([[0.5, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    twists, goals = np.array([[0.2, 0.0, 0.0], [0.1, 0.0, -0.3]]), np.array([[6.0, 0.0], [0.0, -50.0]])
+    asked = WhatIfs(np.array([5, 5]), twists, goals, np.stack([ahead, -ahead]))
+    plain = make_windows(run, config, use_acceleration=True)
+    windows = make_windows(replace(run, what_ifs=asked), config, use_acceleration=True)
+    assert len(windows.actions) == 26
+    for name in ("context", "future", "states", "actions", "imitated"):
+        assert np.array_equal(getattr(windows, name)[:24], getattr(plain, name))
+    assert windows.context[24].tolist() == windows.context[25].tolist() == plain.context[5].tolist()
+    assert not windows.imitated[24:].any()
+    assert windows.states[24:, :3] == pytest.approx(twists)
+    assert windows.states[24:, 3:5] == pytest.approx(0.0)  # nobody accelerated
+    assert windows.states[25, 5] == 1.0 and windows.states[25, 7] < -0.9  # the goal to the right
+    assert windows.actions[24, -1, 0] == pytest.approx(0.5 * config.action.dt * config.action.points)
+    assert windows.actions[25] == pytest.approx(-windows.actions[24])
 
 
 @pytest.mark.parametrize("turned", [False, True])

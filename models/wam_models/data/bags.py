@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
 GOAL, LABELS = "/goal", "/expert/trajectory"
 SCAN, CAMERA = "/scan", "/camera/front/camera_info"
+WHAT_IF = tuple(f"/expert/what_if/{name}" for name in ("odom", "goal", "trajectory"))
 # s: pictures farther outside the odometry are left out.
 COVERED = 0.1
 
@@ -42,11 +43,22 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class WhatIfs:
+    """What the teacher would have done at a frame with another motion or another goal. frame: (M,) its number; twists:
+    (M, 3) in base_link; goals: (M, 2) m in odom; labels: (M, H, 3) in base_link, at the run's label_times."""
+
+    frame: np.ndarray
+    twists: np.ndarray
+    goals: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class Run:
     """One recorded run on the camera's clock. jpegs: N encoded frames; stamps: (N,) s; poses: (N, 3) in odom and
     twists: (N, 3) in base_link, interpolated at the stamps; labels: (N, H, 3) in base_link at label_times (H,) s after
     the frame, or None when the bag holds no teacher; goal: (x, y) m in odom or None; scan: of a lidar at the camera, or
-    None."""
+    None; what_ifs: more answers of the teacher, or None."""
 
     name: str
     jpegs: list[bytes]
@@ -58,6 +70,7 @@ class Run:
     labels: np.ndarray | None
     label_times: np.ndarray | None
     scan: Scan | None = None
+    what_ifs: WhatIfs | None = None
 
     def frame(self, index: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises BagError when the JPEG is corrupt."""
@@ -81,10 +94,11 @@ def read_run(path: Path) -> Run:
     images: list[tuple[float, bytes]] = []
     odometry: list[np.ndarray] = []
     labels: list[tuple[float, np.ndarray, np.ndarray]] = []
+    asked: dict[str, list[tuple[float, np.ndarray]]] = {topic: [] for topic in WHAT_IF}
     scans: list[tuple[float, np.ndarray]] = []
     bearings = np.zeros(0)
     instruction, goal, focal = "", None, None
-    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA}
+    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA, *WHAT_IF}
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
@@ -93,13 +107,13 @@ def read_run(path: Path) -> Run:
                 if connection.topic == IMAGE:
                     images.append((_seconds(message.header.stamp), message.data.tobytes()))
                 elif connection.topic == ODOMETRY:
-                    twist = message.twist.twist
-                    motion = (twist.linear.x, twist.linear.y, twist.angular.z)
+                    motion = _twist(message.twist.twist)
                     odometry.append(np.array([_seconds(message.header.stamp), *_pose(message.pose.pose), *motion]))
                 elif connection.topic == LABELS:
                     times = np.array([_seconds(point.time_from_start) for point in message.points])
-                    poses = np.array([_pose(point.pose) for point in message.points])
-                    labels.append((_seconds(message.header.stamp), times, poses))
+                    labels.append((_seconds(message.header.stamp), times, _points(message)))
+                elif connection.topic in asked:
+                    asked[connection.topic].append((_seconds(message.header.stamp), _question(message)))
                 elif connection.topic == SCAN:
                     bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
                     scans.append((_seconds(message.header.stamp), _valid_ranges(message)))
@@ -123,9 +137,10 @@ def read_run(path: Path) -> Run:
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
     if taught is not None and not np.isfinite(taught).all():
         raise BagError(f"{path} has labels on {LABELS} that are not finite: record it again, or leave the topic out")
+    what_ifs = None if taught is None else _what_ifs_at(path, stamps, at[:, :3], asked)
     jpegs = [jpeg for _, jpeg in images]
     seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
-    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen)
+    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen, what_ifs)
 
 
 def _track(path: Path, odometry: list[np.ndarray]) -> np.ndarray:
@@ -173,6 +188,44 @@ def _labels_at(
         return None, None
     points = np.stack([by_stamp[round(stamp, 6)] for stamp in stamps.tolist()])
     return relative_poses(points, poses[:, None]), labels[0][1]
+
+
+def _what_ifs_at(
+    path: Path, stamps: np.ndarray, poses: np.ndarray, asked: dict[str, list[tuple[float, np.ndarray]]]
+) -> WhatIfs | None:
+    """The first motion, the first goal and the first trajectory are one answer, and so on. None when there is none."""
+    times, goal_times, plan_times = ([round(stamp, 6) for stamp, _ in asked[topic]] for topic in WHAT_IF)
+    twists, goals, plans = ([value for _, value in asked[topic]] for topic in WHAT_IF)
+    if not times == goal_times == plan_times:
+        raise BagError(f"{path} has answers under /expert/what_if that lack a part: record it again, or leave them out")
+    number = {round(stamp, 6): i for i, stamp in enumerate(stamps.tolist())}
+    kept = [i for i, time in enumerate(times) if time in number]
+    if not kept:
+        return None
+    frame = np.array([number[times[i]] for i in kept])
+    labels = relative_poses(np.stack([plans[i] for i in kept]), poses[frame][:, None])
+    found = WhatIfs(frame, np.array([twists[i] for i in kept]), np.array([goals[i] for i in kept]), labels)
+    if not all(np.isfinite(part).all() for part in (found.twists, found.goals, found.labels)):
+        raise BagError(f"{path} has answers under /expert/what_if that are not finite: record it again")
+    return found
+
+
+def _question(message: object) -> np.ndarray:
+    """What one of the three messages of an answer says: a twist (3,), a goal (2,) or the poses of a plan (H, 3)."""
+    if hasattr(message, "twist"):
+        return np.array(_twist(message.twist.twist))
+    if hasattr(message, "points"):
+        return _points(message)
+    x, y, _ = _pose(message.pose)  # type: ignore[attr-defined]
+    return np.array([x, y])
+
+
+def _points(message: object) -> np.ndarray:
+    return np.array([_pose(point.pose) for point in message.points])  # type: ignore[attr-defined]
+
+
+def _twist(twist: object) -> tuple[float, float, float]:
+    return twist.linear.x, twist.linear.y, twist.angular.z  # type: ignore[attr-defined]
 
 
 def _seconds(stamp: object) -> float:

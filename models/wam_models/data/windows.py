@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -17,9 +17,12 @@ IMITATED_WITHIN = 0.15
 
 @dataclass(frozen=True)
 class Windows:
-    """All windows of a run, one a frame. context: (N, K) frame numbers, oldest first; future: (N, F) frame numbers;
-    states: (N, 8); actions: (N, points, values); imitated: (N,) whether the future frames show the label driven, so
-    that they may serve as target for the video expert."""
+    """All windows of a run: one a frame, then one an answer to a what-if, with the context of its frame.
+
+    context: (N, K) frame numbers, oldest first; future: (N, F) frame numbers; states: (N, 8); actions: (N, points,
+    values); imitated: (N,) whether the future frames show the label driven, so that they may serve as target for the
+    video expert.
+    """
 
     context: np.ndarray
     future: np.ndarray
@@ -40,26 +43,50 @@ def make_windows(run: Run, config: MetisConfig, use_acceleration: bool) -> Windo
     if run.labels is None:
         labels, usable = driven, complete
     else:
-        labels, usable = _at_times(run, times), np.ones(count, dtype=bool)
+        labels, usable = _at_times(run.labels, run.label_times, times), np.ones(count, dtype=bool)
     gap = np.hypot(*np.moveaxis(labels[..., :2] - driven[..., :2], -1, 0)).max(axis=-1)
 
     acceleration = np.gradient(run.twists[:, :2], run.stamps, axis=0) if count > 1 else np.zeros((count, 2))
-    states = []
-    for i in range(count):
-        goal = None
-        if run.goal is not None:
-            local = relative_poses(np.array([*run.goal, 0.0]), run.poses[i])
-            goal = (float(local[0]), float(local[1]))
-        states.append(state_vector(EgoState(*run.twists[i], *acceleration[i]), goal, use_acceleration))
+    goals = None if run.goal is None else np.broadcast_to(run.goal, (count, 2))
+    states = _states(run.poses, run.twists, acceleration, goals, use_acceleration)
     back = config.context_dt * np.arange(config.context_frames)[::-1]
     ahead = config.future_dt * np.arange(1, config.future_frames + 1)
-    return Windows(
-        context=_nearest(run.stamps, run.stamps[usable, None] - back),
-        future=_nearest(run.stamps, run.stamps[usable, None] + ahead),
-        states=np.array(states)[usable],
+    context = _nearest(run.stamps, run.stamps[:, None] - back)
+    future = _nearest(run.stamps, run.stamps[:, None] + ahead)
+    windows = Windows(
+        context=context[usable],
+        future=future[usable],
+        states=states[usable],
         actions=labels[usable][..., : config.action.values],
         imitated=(complete & (gap < IMITATED_WITHIN))[usable],
     )
+    if run.what_ifs is None:
+        return windows
+    asked = run.what_ifs
+    standing = np.zeros((len(asked.frame), 2))
+    answers = Windows(
+        context=context[asked.frame],
+        future=future[asked.frame],
+        states=_states(run.poses[asked.frame], asked.twists, standing, asked.goals, use_acceleration),
+        actions=_at_times(asked.labels, run.label_times, times)[..., : config.action.values],
+        imitated=np.zeros(len(asked.frame), dtype=bool),
+    )
+    both = ((getattr(windows, each.name), getattr(answers, each.name)) for each in fields(Windows))
+    return Windows(*(np.concatenate(pair) for pair in both))
+
+
+def _states(
+    poses: np.ndarray, twists: np.ndarray, acceleration: np.ndarray, goals: np.ndarray | None, use_acceleration: bool
+) -> np.ndarray:
+    """(N, 8) of N moments, with goals (N, 2) in odom or none."""
+    out = []
+    for i, (pose, twist) in enumerate(zip(poses, twists, strict=True)):
+        goal = None
+        if goals is not None:
+            local = relative_poses(np.array([*goals[i], 0.0]), pose)
+            goal = (float(local[0]), float(local[1]))
+        out.append(state_vector(EgoState(*twist, *acceleration[i]), goal, use_acceleration))
+    return np.array(out)
 
 
 def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -76,11 +103,11 @@ def _driven(run: Run, times: np.ndarray) -> np.ndarray:
     return relative_poses(track, run.poses[:, None])
 
 
-def _at_times(run: Run, times: np.ndarray) -> np.ndarray:
-    """The labels interpolated at `times`; they start at the robot."""
-    assert run.labels is not None and run.label_times is not None
-    known = np.concatenate([[0.0], run.label_times])
-    padded = np.concatenate([np.zeros_like(run.labels[:, :1]), run.labels], axis=1)
+def _at_times(labels: np.ndarray, label_times: np.ndarray | None, times: np.ndarray) -> np.ndarray:
+    """Labels (N, H, 3) interpolated at `times`; they start at the robot."""
+    assert label_times is not None
+    known = np.concatenate([[0.0], label_times])
+    padded = np.concatenate([np.zeros_like(labels[:, :1]), labels], axis=1)
     padded[..., 2] = np.unwrap(padded[..., 2], axis=1)
     out = np.empty((len(padded), len(times), 3))
     for i, row in enumerate(padded):

@@ -10,6 +10,9 @@ from typing import Any
 
 from wam_models.training.recipe import Recipe, RecipeError
 
+# Of a network's settings, those that say how a plan is drawn from weights that are finished.
+PLANNING = {"steps", "sampling_shift", "noise_scale"}
+
 
 def claim_autoencoder(recipe: Recipe) -> None:
     """Note what determines the autoencoder of recipe.output. Raises RecipeError when the one there is another's."""
@@ -21,7 +24,8 @@ def claim_autoencoder(recipe: Recipe) -> None:
 def claim_round(recipe: Recipe, number: int) -> None:
     """Note what determines round `number` of recipe.output. Raises RecipeError when the one there is another's."""
     used = [name for entry in recipe.rounds[: number + 1] for name in entry.data]
-    settings: dict[str, Any] = {**_common(recipe, used), "network": recipe.network.to_dict()}
+    network = {name: value for name, value in recipe.network.to_dict().items() if name not in PLANNING}
+    settings: dict[str, Any] = {**_common(recipe, used), "network": network}
     for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
         settings[name] = getattr(recipe, name)
     settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]

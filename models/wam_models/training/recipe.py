@@ -21,13 +21,15 @@ class Recording:
     """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on. driver: "expert", or
     "policy": the checkpoint of the round before drives, in the first round the start, and the expert says what it would
     have done. starts: "lane", whole walks; "close", short ones that begin in front of something; "anywhere", from any
-    place to any other."""
+    place to any other. what_ifs: how often the expert is asked, at each frame, what it would do there with another
+    motion or another goal."""
 
     split: str
     runs: int
     driver: str
     first_seed: int = 0
     starts: str = "lane"
+    what_ifs: int = 0
 
     def __post_init__(self) -> None:
         if self.starts not in ("lane", "close", "anywhere"):

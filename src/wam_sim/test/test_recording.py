@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from wam_models.data.bags import read_run
+from wam_models.data.bags import BagError, read_run
 from wam_sim.expert import YardExpert
 from wam_sim.ranging import BEARINGS, scan, segments_of
-from wam_sim.recording import INSTRUCTIONS, RunRecorder, record_run, record_runs
+from wam_sim.recording import INSTRUCTIONS, RunRecorder, bag_types, record_run, record_runs
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import make_world
 
@@ -62,7 +63,7 @@ def test_runs_that_are_there_are_not_recorded_again(tmp_path: Path) -> None:
 
 def test_runs_of_another_driver_are_not_mixed_in(tmp_path: Path) -> None:
     (tmp_path / "made_by.json").write_text(json.dumps({"recorder": 0, "driver": "metis@0+1"}))
-    message = r"recorder 0, driver metis@0\+1; wanted are runs by recorder 1, driver expert, starts lane"
+    message = r"recorder 0, driver metis@0\+1, what_ifs 0; wanted are runs by recorder 1, driver expert, starts lane"
     with pytest.raises(FileExistsError, match=message):
         next(record_runs(tmp_path, "train", 1))
 
@@ -86,6 +87,45 @@ def test_runs_from_anywhere_have_their_goal_on_every_side(tmp_path: Path) -> Non
     to_goal = goals - np.array([run.poses[0, :2] for run in runs])
     bearings = np.arctan2(to_goal[:, 1], to_goal[:, 0]) - np.array([run.poses[0, 2] for run in runs])
     assert (np.cos(bearings) < 0).any() and (np.cos(bearings) > 0).any()
+
+
+def test_asked_what_if_the_expert_answers_for_the_same_place_and_only_what_can_be_done(tmp_path: Path) -> None:
+    plain, asked = tmp_path / "plain", tmp_path / "asked"
+    record_run(plain, "gaps", 3, starts="close")
+    record_run(asked, "gaps", 3, starts="close", what_ifs=3)
+    run = read_run(asked)
+    assert run.stamps == pytest.approx(read_run(plain).stamps)
+    assert run.labels == pytest.approx(read_run(plain).labels)  # asking changes nothing in the run itself
+    answers = run.what_ifs
+    assert answers is not None and run.goal is not None and read_run(plain).what_ifs is None
+    assert len(run.stamps) < len(answers.frame) <= 3 * len(run.stamps)
+    own = np.hypot(*(answers.goals - run.goal).T) < 1e-6
+    assert 0.4 < own.mean() < 0.8 and len(np.unique(answers.goals.round(3), axis=0)) == 2
+    assert np.ptp(answers.twists[:, 0]) > 0.4
+    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instruction in texts)
+    world = make_world("gaps", 3)
+    segments = segments_of(world.static_footprints)
+    number = int(np.flatnonzero(own)[0])
+    pose = run.poses[answers.frame[number]]
+    expected = YardExpert(world, pace).plan(pose, answers.twists[number], [], np.zeros((0, 2))).poses
+    assert answers.labels[number] == pytest.approx(expected, abs=1e-6)
+    for frame, label in zip(answers.frame, answers.labels):
+        c, s = np.cos(run.poses[frame, 2]), np.sin(run.poses[frame, 2])
+        x, y = run.poses[frame, :2] + label[-1, :2] @ np.array([[c, s], [-s, c]])
+        assert scan(segments, np.array([x, y, 0.0]), []).min() >= 0 and world.field.clearance_at(np.array([x, y])) > 0.2
+
+
+def test_answers_that_lack_a_part_are_refused(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    record_run(whole, "gaps", 3, starts="close", what_ifs=1, time_limit=1.0)
+    with Reader(whole) as reader, Writer(cut, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        kept = [c for c in reader.connections if c.topic != "/expert/what_if/goal"]
+        copies = {c.id: writer.add_connection(c.topic, c.msgtype, typestore=bag_types()) for c in kept}
+        for connection, time, raw in reader.messages(kept):
+            writer.write(copies[connection.id], time, raw)
+    assert read_run(whole).what_ifs is not None
+    with pytest.raises(BagError, match="lack a part: record it again"):
+        read_run(cut)
 
 
 def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:

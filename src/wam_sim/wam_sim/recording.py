@@ -1,7 +1,8 @@
 """Runs in the yard recorded as MCAP bags, with the topics and types a robot records: raw material for training.
 
 Beside what a robot has, a bag holds `expert/trajectory`: what the expert would have done at each frame, whoever drove.
-`scan` is what a flat lidar beside the camera would have measured; only training reads it.
+`scan` is what a flat lidar beside the camera would have measured; only training reads it. `expert/what_if/...` is there
+when it was asked for: the expert's answers to questions about the same view.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from wam_sim.rollout import Driver, ExpertDriver, PolicyDriver, walk
 from wam_sim.scene import HORIZONTAL_FOV
 from wam_sim.simulation import YardSimulation
 from wam_sim.starts import STARTS
+from wam_sim.what_ifs import Questioner, WhatIf
 from wam_sim.worlds import YardWorld, make_world
 
 # Counts up whenever a world and an episode give another run.
@@ -92,6 +94,9 @@ class RunRecorder:
             ("goal", "geometry_msgs/msg/PoseStamped"),
             ("expert/trajectory", "wam_msgs/msg/Trajectory"),
             ("scan", "sensor_msgs/msg/LaserScan"),
+            ("expert/what_if/odom", "nav_msgs/msg/Odometry"),
+            ("expert/what_if/goal", "geometry_msgs/msg/PoseStamped"),
+            ("expert/what_if/trajectory", "wam_msgs/msg/Trajectory"),
         ):
             self._connections[topic] = self._writer.add_connection(f"/{topic}", kind, typestore=self._types)
         return self
@@ -126,11 +131,18 @@ class RunRecorder:
         self._write("odom", time, self._odometry(stamp, pose, twist))
         if self._first:
             self._write("instruction", time, t["std_msgs/msg/String"](self._instruction))
-            goal = self._pose((*self._goal, 0.0))
-            self._write("goal", time, t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), goal))
+            self._write("goal", time, self._goal_message(stamp, self._goal))
             self._first = False
         self._write("expert/trajectory", time, self._trajectory(stamp, plan, pose))
         self._write("scan", time, self._scan(stamp, ranges))
+
+    def what_if(self, time: float, pose: np.ndarray, answer: WhatIf) -> None:
+        """One answer about the frame of this instant: three messages with its stamp, the motion and the goal that it
+        was asked about and the plan."""
+        stamp = _stamp(self._types.types, time)
+        self._write("expert/what_if/odom", time, self._odometry(stamp, pose, answer.twist))
+        self._write("expert/what_if/goal", time, self._goal_message(stamp, answer.goal))
+        self._write("expert/what_if/trajectory", time, self._trajectory(stamp, answer.plan, pose))
 
     def _write(self, topic: str, time: float, message: object) -> None:
         kind = self._connections[topic].msgtype  # type: ignore[attr-defined]
@@ -164,6 +176,11 @@ class RunRecorder:
             t["geometry_msgs/msg/Point"](float(pose[0]), float(pose[1]), 0.0),
             t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(half)), float(np.cos(half))),
         )
+
+    def _goal_message(self, stamp: object, goal: tuple[float, float]) -> object:
+        t = self._types.types
+        header = t["std_msgs/msg/Header"](stamp, "odom")
+        return t["geometry_msgs/msg/PoseStamped"](header, self._pose((*goal, 0.0)))
 
     def _twist(self, twist: np.ndarray) -> object:
         t = self._types.types
@@ -221,14 +238,15 @@ def record_run(
     *,
     episode: int = 0,
     starts: str = "lane",
+    what_ifs: int = 0,
     driver: Callable[[YardSimulation, str], Driver] | None = None,
     time_limit: float | None = None,
 ) -> RecordedRun:
     """One run in the world (split, seed), kept as a bag at `path`.
 
-    episode varies start, instruction, disturbances and noise within a world; starts: a key of STARTS; time_limit: s,
-    other than theirs. driver: (simulation, instruction) -> Driver, default the expert, pushed off its way now and then,
-    so that the bag shows how to get back.
+    episode varies start, instruction, disturbances and noise within a world; starts: a key of STARTS; what_ifs: how
+    many questions the expert is asked at each frame; time_limit: s, other than that of the starts. driver: (simulation,
+    instruction) -> Driver, default the expert, pushed off its way now and then, so that the bag shows how to get back.
     """
     rng = np.random.default_rng([seed, episode, 79])
     pace = str(rng.choice(list(INSTRUCTIONS), p=(0.7, 0.15, 0.15)))
@@ -239,6 +257,7 @@ def record_run(
     expert = YardExpert(world, pace)
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation, instruction)
+    questioner = Questioner(world, pace, what_ifs, np.random.default_rng([seed, episode, 80])) if what_ifs else None
     segments = segments_of(world.static_footprints)
     frames = 0
     with RunRecorder(path, world, instruction, {"pace": pace, "episode": episode}) as recorder:
@@ -248,6 +267,8 @@ def record_run(
             label = plan if driving is teacher and plan is not None else teacher.plan(now)
             ranges = scan(segments, now.pose, now.walkers)
             recorder.frame(now.time, now.render(), now.pose, now.twist, label, ranges)
+            for answer in questioner.ask(now) if questioner else ():
+                recorder.what_if(now.time, now.pose, answer)
             frames += 1
 
         result = walk(
@@ -263,15 +284,15 @@ def record_run(
     return RecordedRun(path, frames, result.reached, result.contact)
 
 
-def _record_one(job: tuple[Path, str, int, int, str, Path | None]) -> RecordedRun:
-    path, split, seed, episode, starts, checkpoint = job
-    if checkpoint is None:
-        return record_run(path, split, seed, episode=episode, starts=starts)
+def _record_one(job: tuple[Path, str, int, int, str, int, Path | None]) -> RecordedRun:
+    path, split, seed, episode, starts, what_ifs, checkpoint = job
+    driver = None
+    if checkpoint is not None:
 
-    def drive(_: YardSimulation, instruction: str) -> Driver:
-        return PolicyDriver(_student(checkpoint), instruction)
+        def driver(_: YardSimulation, instruction: str) -> Driver:
+            return PolicyDriver(_student(checkpoint), instruction)
 
-    return record_run(path, split, seed, episode=episode, starts=starts, driver=drive)
+    return record_run(path, split, seed, episode=episode, starts=starts, what_ifs=what_ifs, driver=driver)
 
 
 _world = lru_cache(maxsize=1)(make_world)  # a worker makes the runs of a world one after the other
@@ -290,23 +311,24 @@ def record_runs(
     workers: int = 1,
     first_seed: int = 0,
     starts: str = "lane",
+    what_ifs: int = 0,
     policy: Path | None = None,
 ) -> Iterator[RecordedRun]:
     """Runs as bags in `folder`; those that are there already are kept and skipped.
 
     The expert drives; or the policy of a checkpoint does, and the expert says at each frame what it would have done.
-    starts: a key of STARTS. Raises FileExistsError when the folder holds runs of another policy, with other starts, or
-    of another version of this recorder.
+    starts: a key of STARTS; what_ifs: as in record_run. Raises FileExistsError when the folder holds runs of another
+    policy, with other starts or questions, or of another version of this recorder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     driver = "expert" if policy is None else open_checkpoint(policy).model_id
-    _claim(folder, {"recorder": RECORDER, "driver": driver, "starts": starts})
+    _claim(folder, {"recorder": RECORDER, "driver": driver, "starts": starts, "what_ifs": what_ifs})
     jobs, each = [], STARTS[starts].each
     for number in range(runs):
         seed, episode = first_seed + number // each, number % each
         path = folder / f"{split}-{seed:05d}-{episode}"
         if not path.exists():
-            jobs.append((path, split, seed, episode, starts, policy))
+            jobs.append((path, split, seed, episode, starts, what_ifs, policy))
     # spawn: a forked child would share its parent's GL context
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_record_one, jobs)  # in order, and so mostly the same world again
@@ -319,6 +341,7 @@ def _claim(folder: Path, ours: dict[str, object]) -> None:
         note.write_text(json.dumps(ours) + "\n")
         return
     theirs = json.loads(note.read_text())
+    theirs.setdefault("what_ifs", 0)  # older notes do not mention what there was not
     if theirs != ours:
         raise FileExistsError(
             f"{folder} holds runs made by {_said(theirs)}; wanted are runs by {_said(ours)}: "

@@ -72,6 +72,14 @@ def _anywhere(world: YardWorld, _: int, rng: np.random.Generator) -> Start:
                 return Start(world, (*start, float(rng.uniform(-np.pi, np.pi))))
 
 
+def another_goal(world: YardWorld, rng: np.random.Generator) -> YardWorld:
+    """The same place with a goal anywhere in it that can be reached from the start."""
+    while True:
+        aimed = aimed_at(world, _free_point(world, rng))
+        if np.isfinite(aimed.field.path_length(aimed.start[:2])):
+            return aimed
+
+
 def _free_point(world: YardWorld, rng: np.random.Generator) -> tuple[float, float]:
     x0, y0, x1, y1 = world.bounds
     while True:

@@ -107,6 +107,7 @@ def _record(data: DataSet, checkpoint: Path | None, workers: int, view: _View) -
         workers=workers,
         first_seed=wanted.first_seed,
         starts=wanted.starts,
+        what_ifs=wanted.what_ifs,
         policy=policy,
     )
     for done, _ in enumerate(runs, 1):

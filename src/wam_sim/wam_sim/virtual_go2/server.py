@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--world", type=_world, default=("val", 0), metavar="SPLIT:SEED")
     parser.add_argument("--interface", default="lo", help="network card to answer on")
     parser.add_argument("--domain", type=int, default=0, help="DDS domain")
-    parser.add_argument("--camera-size", type=_size, default=(360, 640), metavar="HxW")
+    parser.add_argument("--camera-size", type=_size, default=(180, 320), metavar="HxW")
     parser.add_argument("--camera-rate", type=float, default=15.0, help="Hz, at most")
     parser.add_argument("--truth", type=Path, help="file for what really happened, JSON lines")
     parser.add_argument("--start-standing", action="store_true", help="balanced from the start instead of lying")

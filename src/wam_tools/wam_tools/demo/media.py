@@ -88,7 +88,10 @@ def write_plot(path: Path, world: YardWorld, recording: Recording, track: Track)
 def _frames(world: YardWorld, recording: Recording, track: Track, window: tuple[float, float]) -> Iterator[np.ndarray]:
     """The pictures of a video, one for each camera frame, at RATE."""
     calibration = load_calibration(config_file("go2_camera_sim.yaml"))
-    mount = Mount(recording.camera, calibration.position, calibration.pitch)
+    height, width = _decode(recording.frames[0][1]).shape[:2]
+    # Enlarged before the plan is drawn in, so that its lines are fine whatever the camera's size.
+    enlarge = np.diag(np.array([CAMERA_WIDTH / width, HEIGHT / height, 1.0]))
+    mount = Mount(enlarge @ recording.camera, calibration.position, calibration.pitch)
     top = TopView(world, (HEIGHT, TOP_WIDTH))
     stamps = np.array([stamp for stamp, _ in recording.frames])
     odometry = recording.odometry
@@ -96,7 +99,7 @@ def _frames(world: YardWorld, recording: Recording, track: Track, window: tuple[
     for moment in np.arange(window[0] - _AFTER, window[1] + _AFTER, 1.0 / RATE):
         index = int(np.clip(np.searchsorted(stamps, moment, side="right") - 1, 0, len(stamps) - 1))
         stamp, jpeg = recording.frames[index]
-        image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+        image = np.asarray(cv2.resize(_decode(jpeg), (CAMERA_WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR))
         x, y, z, yaw = (
             float(np.interp(stamp, odometry[:, 0], values))
             for values in (odometry[:, 1], odometry[:, 2], recording.heights, yaws)
@@ -116,8 +119,12 @@ def _frames(world: YardWorld, recording: Recording, track: Track, window: tuple[
             f"goal {distance:.1f} m",
             f"plan age {1e3 * age:.0f} ms" if plan is not None else "no plan",
         ]
-        picture = np.hstack([cv2.resize(image, (CAMERA_WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), above])
+        picture = np.hstack([image, above])
         yield np.vstack([picture, strip(picture.shape[1], STRIP_HEIGHT, texts)])
+
+
+def _decode(jpeg: bytes) -> np.ndarray:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
 
 
 def _plan_at(recording: Recording, moment: float) -> tuple[np.ndarray | None, float]:

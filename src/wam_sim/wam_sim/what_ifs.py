@@ -1,0 +1,68 @@
+"""What the expert would do in the same place with another motion and another goal.
+
+A policy that only ever saw runs knows its teacher's habits: who walks fast has a free way ahead, who has the goal to
+the left turns left. With the picture as it was and motion and goal drawn anew, only the picture is left to tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wam_models.types import Trajectory
+from wam_sim.expert import BODY_DISC_RADIUS, BODY_DISCS, YardExpert
+from wam_sim.simulation import GOAL_RADIUS, YardSimulation
+from wam_sim.starts import another_goal
+from wam_sim.worlds import YardWorld
+
+_TOP_SPEED = 0.9  # m/s
+_TURN = 0.4  # rad/s, standard deviation
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """goal: (x, y) m in odom; twist: (3,) vx, vy m/s and yaw rate rad/s in base_link; plan: the expert's."""
+
+    goal: tuple[float, float]
+    twist: np.ndarray
+    plan: Trajectory
+
+
+class Questioner:
+    """Asks the expert of one run, at any moment of it. count: questions a moment, half of them with another goal."""
+
+    def __init__(self, world: YardWorld, pace: str, count: int, rng: np.random.Generator) -> None:
+        self._rng, self._count = rng, count
+        goals = (world, another_goal(world, rng))
+        self._experts = [(goal.goal, YardExpert(goal, pace)) for goal in goals]
+        self._field = world.field
+
+    def ask(self, now: YardSimulation) -> list[WhatIf]:
+        """Answers for where the robot is now. A question that nobody can answer well is drawn again, and left out after
+        a few tries: one too fast to stop in time, or too close to something to begin at all."""
+        answers = []
+        for number in range(self._count):
+            goal, expert = self._experts[number % 2]
+            for _ in range(_TRIES):
+                speed = self._rng.uniform(0.0, _TOP_SPEED)
+                twist = np.array([speed, now.twist[1], self._rng.normal(0.0, _TURN)])
+                plan = expert.plan(now.pose, twist, now.walkers, now.walker_velocities, now.time)
+                if self._free(now.pose, plan.poses) and self._gets_on(now.pose, goal, plan.poses):
+                    answers.append(WhatIf(goal, twist, plan))
+                    break
+        return answers
+
+    def _free(self, pose: np.ndarray, poses: np.ndarray) -> bool:
+        heading = pose[2] + poses[:, 2]
+        c, s = np.cos(pose[2]), np.sin(pose[2])
+        middles = pose[:2] + poses[:, :2] @ np.array([[c, s], [-s, c]])
+        along = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+        discs = middles[:, None] + BODY_DISCS[:, None] * along[:, None]
+        return float(self._field.clearance_at(discs).min()) > BODY_DISC_RADIUS
+
+    @staticmethod
+    def _gets_on(pose: np.ndarray, goal: tuple[float, float], poses: np.ndarray) -> bool:
+        moved = np.abs(poses[-1]).max() > 0.05
+        return bool(moved and np.hypot(*(pose[:2] - goal)) > GOAL_RADIUS)
