@@ -130,6 +130,20 @@ def test_context_frames_are_the_nearest_to_their_instants_oldest_first():
     assert [int(frame[0, 0, 0, 0]) for frame in observation.frames] == [30, 40, 50]
 
 
+def test_a_frame_that_was_read_before_is_taken_again_rather_than_one_a_little_nearer():
+    feed = Feed(context_frames=2, context_dt=0.5).run(1.0)
+    first = feed.look().observation
+    feed.buffer.mark_read(first)
+    second = feed.run(0.6).look().observation
+    assert second.stamps[0] == pytest.approx(first.stamps[-1])  # 0.1 s from where it should be, and encoded already
+    feed.buffer.mark_read(second)
+    third = feed.run(0.3).look().observation
+    assert third.stamps[0] == pytest.approx(feed.now - 0.5)  # nothing that was read is near
+    feed.buffer.clear()
+    feed.run(1.0)
+    assert feed.look().observation.stamps[0] == pytest.approx(feed.now - 0.5)
+
+
 def test_a_gap_in_the_context_waits_until_it_is_filled():
     feed = Feed(context_frames=3, context_dt=0.2).run(1.0).run(0.5, frames=False).run(0.1)
     look = feed.look()

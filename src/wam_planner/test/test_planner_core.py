@@ -17,8 +17,8 @@ POSE = (2.0, 3.0, math.pi / 2)
 class Robot:
     """A planner core fed by a robot that stands at POSE and a live camera."""
 
-    def __init__(self) -> None:
-        self.core = PlannerCore(PlannerConfig(BufferConfig(cameras=("front",))))
+    def __init__(self, **config) -> None:
+        self.core = PlannerCore(PlannerConfig(BufferConfig(cameras=("front",), **config)))
         self.now = 10.0
 
     def frame(self, after: float = 0.1) -> None:
@@ -52,6 +52,20 @@ def test_a_good_plan_goes_out_with_its_latency(robot):
     assert report.stages == {"encode": 3.0, "denoise": 9.0}
     assert robot.core.latency.last == pytest.approx(0.04)
     assert robot.core.counts["plans_published"] == 1
+
+
+def test_a_planner_that_skips_every_second_frame_reads_no_other_for_its_context():
+    robot = Robot(context_frames=2, context_dt=0.5)
+    planned: set[float] = set()
+    for _ in range(20):
+        robot.frame()  # at 10 Hz: half a second back lies a frame that was skipped
+        task = robot.task()
+        if task is not None:
+            past, newest = task.observation.stamps
+            assert not planned or past in planned or past < min(planned)
+            robot.core.conclude(robot.now, task, plan(task.observation.stamp))
+            planned |= {past, newest}
+    assert len(planned) > 15
 
 
 def test_a_frame_is_planned_from_once(robot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
@@ -13,6 +14,10 @@ import numpy as np
 from wam_models.se2 import Vector, relative
 from wam_models.types import EgoState, Observation
 from wam_planner.odometry_history import Fault, Motion, OdometryHistory
+
+# s that a frame of the context may lie farther from its instant if the policy has read it before: encoding another one
+# costs as much as planning, and a planner that falls behind would fall behind further.
+READ_BEFORE = 0.12
 
 
 class Verdict(IntEnum):
@@ -88,9 +93,14 @@ class _View:
         while self.frames[0].stamp < frame.stamp - keep:
             self.frames.popleft()
 
-    def nearest(self, stamp: float, tolerance: float) -> _Frame | None:
-        best = min(self.frames, key=lambda frame: abs(frame.stamp - stamp))
-        return best if abs(best.stamp - stamp) <= tolerance else None
+    def nearest(self, stamp: float, tolerance: float, read: Collection[float] = ()) -> _Frame | None:
+        """read: stamps of frames to be preferred."""
+
+        def distance(frame: _Frame) -> float:
+            off = abs(frame.stamp - stamp)
+            return off if frame.stamp in read else off + READ_BEFORE
+
+        return min((f for f in self.frames if abs(f.stamp - stamp) <= tolerance), key=distance, default=None)
 
 
 class ObservationBuffer:
@@ -106,6 +116,7 @@ class ObservationBuffer:
     def clear(self) -> None:
         """Forget everything, as after a reset."""
         self._views = {name: _View() for name in self._config.cameras}
+        self._read: set[float] = set()
         self._odometry.clear()
 
     @property
@@ -132,6 +143,11 @@ class ObservationBuffer:
         digest = blake2b(content, digest_size=16).digest()
         self._views[camera].add(_Frame(stamp, image, digest), self._keep)
         return None
+
+    def mark_read(self, observation: Observation) -> None:
+        """The policy has planned from this one: it keeps what it made of its frames."""
+        stamps = observation.stamps.tolist()
+        self._read = {stamp for stamp in self._read | set(stamps) if stamp >= stamps[-1] - 2 * self._keep}
 
     def observe(self, now: float, instruction: str, goal: tuple[float, float] | None = None) -> Look:
         """The newest observation and the verdict on it. goal: (x, y) m in odom; it is handed to the policy in base_link
@@ -175,11 +191,15 @@ class ObservationBuffer:
         """One row of frames (a view each) for every instant of the context, oldest first, or None while one is missing.
         Half a context_dt of tolerance keeps two instants from taking the same frame."""
         rows = []
+        first, *others = self._views.values()
         for back in range(self._config.context_frames - 1, -1, -1):
             tolerance = 0.49 * self._config.context_dt if back else self._config.sync_tolerance
             instant = newest - back * self._config.context_dt
-            row = [frame for view in self._views.values() if (frame := view.nearest(instant, tolerance)) is not None]
-            if len(row) < len(self._views):
+            leading = first.nearest(instant, tolerance, self._read if back else ())
+            if leading is None:
                 return None
-            rows.append(row)
+            beside = [frame for view in others if (frame := view.nearest(leading.stamp, tolerance)) is not None]
+            if len(beside) < len(others):
+                return None
+            rows.append([leading, *beside])
         return rows

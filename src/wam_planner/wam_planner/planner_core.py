@@ -159,6 +159,7 @@ class PlannerCore:
             self.counts["plans_refused"] += 1
             self._settle(Outcome.REFUSED, refusal=answer.reason.value, error=answer.message)
             return None
+        self.buffer.mark_read(task.observation)
         trajectory = answer.trajectory
         violations = validate(trajectory.times, trajectory.poses, task.observation.ego, self._config.limits)
         if violations:
