@@ -34,8 +34,9 @@ def is_ros(module: str) -> bool:
 
 
 def may_import_ros(path: Path) -> bool:
-    """Nodes and what they are made of: conversions at their border, quality of service by purpose, bring-up."""
-    return path.name.endswith("_node.py") or path.name in {"conversions.py", "qos.py"} or LAUNCH in path.parents
+    """Nodes and what they are made of: conversions at their border, executor, quality of service, bring-up."""
+    part = path.name in {"conversions.py", "executor.py", "qos.py"}
+    return part or path.name.endswith("_node.py") or LAUNCH in path.parents
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -20,11 +20,11 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
+from wam_controller.executor import StaticSingleThreadedExecutor
 from wam_controller.parameters import Parameter, Value
 from wam_controller.qos import DIAGNOSTICS
 
@@ -245,7 +245,7 @@ def run(make_node: Callable[[], ManagedNode]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     node = make_node()
-    executor = SingleThreadedExecutor()
+    executor = StaticSingleThreadedExecutor()
     executor.add_node(node)
     try:
         node.autostart()
