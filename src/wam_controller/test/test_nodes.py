@@ -122,7 +122,7 @@ class Upstream:
         self._ready = node.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
         self.status = SafetyStatus()
         node.create_subscription(SafetyStatus, "safety/status", self._on_status, qos.LATCHED_STATUS)
-        node.create_timer(0.02, self._publish)
+        self.timer = node.create_timer(0.02, self.publish)
 
     def say_ready(self, *words: bool) -> None:
         for word in words:
@@ -134,7 +134,7 @@ class Upstream:
     def _on_status(self, message: SafetyStatus) -> None:
         self.status = message
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         stamp = time_message(self._stage.mine.get_clock().now().nanoseconds * 1e-9)
         command, odometry = TwistStamped(), Odometry()
         command.header.stamp = odometry.header.stamp = stamp
@@ -155,3 +155,29 @@ def test_a_gate_hears_its_robot_however_short_its_no_is_and_however_early_it_spo
     stage.node.trigger_deactivate()
     stage.node.trigger_activate()
     stage.until(lambda: upstream.engage().success)
+
+
+def slow_gate() -> SafetyGateNode:
+    """One that ticks ten times a second."""
+    return SafetyGateNode(parameter_overrides=[rclpy.Parameter("rate", value=10.0)])
+
+
+@pytest.mark.parametrize("stage", [slow_gate], indirect=True)
+def test_a_gate_passes_a_command_on_at_once_but_never_many_in_a_tick(stage):
+    upstream, passed = Upstream(stage), []
+    stage.mine.create_subscription(TwistStamped, "cmd_vel", lambda _: passed.append(time.monotonic()), qos.COMMAND)
+    stage.until(lambda: len(passed) > 2)
+    stage.mine.destroy_timer(upstream.timer)
+    stage.run(0.3)
+    for _ in range(8):
+        given = time.monotonic()
+        upstream.publish()
+        stage.run(0.13)
+        assert min(moment - given for moment in passed if moment >= given) < 0.06
+    before = len(passed)
+    stage.run(1.0)
+    assert 8 <= len(passed) - before <= 11  # without commands it speaks all the same
+    before = len(passed)
+    stage.mine.create_timer(0.002, upstream.publish)
+    stage.run(1.0)
+    assert 8 <= len(passed) - before <= 22
