@@ -137,7 +137,7 @@ def read_run(path: Path) -> Run:
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
     if taught is not None and not np.isfinite(taught).all():
         raise BagError(f"{path} has labels on {LABELS} that are not finite: record it again, or leave the topic out")
-    what_ifs = None if taught is None else _what_ifs_at(path, stamps, at[:, :3], asked)
+    what_ifs = None if taught is None else _what_ifs_at(path, stamps, at[:, :3], taught_times, asked)
     jpegs = [jpeg for _, jpeg in images]
     seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
     return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen, what_ifs)
@@ -191,19 +191,25 @@ def _labels_at(
 
 
 def _what_ifs_at(
-    path: Path, stamps: np.ndarray, poses: np.ndarray, asked: dict[str, list[tuple[float, np.ndarray]]]
+    path: Path,
+    stamps: np.ndarray,
+    poses: np.ndarray,
+    label_times: np.ndarray | None,
+    asked: dict[str, list[tuple[float, np.ndarray]]],
 ) -> WhatIfs | None:
     """The first motion, the first goal and the first trajectory are one answer, and so on. None when there is none."""
     times, goal_times, plan_times = ([round(stamp, 6) for stamp, _ in asked[topic]] for topic in WHAT_IF)
     twists, goals, plans = ([value for _, value in asked[topic]] for topic in WHAT_IF)
     if not times == goal_times == plan_times:
         raise BagError(f"{path} has answers under /expert/what_if that lack a part: record it again, or leave them out")
+    if any(plan.shape[:1] != np.shape(label_times) or not np.allclose(plan[:, 0], label_times) for plan in plans):
+        raise BagError(f"{path} has answers under /expert/what_if at other times than {LABELS}: record it again")
     number = {round(stamp, 6): i for i, stamp in enumerate(stamps.tolist())}
     kept = [i for i, time in enumerate(times) if time in number]
     if not kept:
         return None
     frame = np.array([number[times[i]] for i in kept])
-    labels = relative_poses(np.stack([plans[i] for i in kept]), poses[frame][:, None])
+    labels = relative_poses(np.stack([plans[i][:, 1:] for i in kept]), poses[frame][:, None])
     found = WhatIfs(frame, np.array([twists[i] for i in kept]), np.array([goals[i] for i in kept]), labels)
     if not all(np.isfinite(part).all() for part in (found.twists, found.goals, found.labels)):
         raise BagError(f"{path} has answers under /expert/what_if that are not finite: record it again")
@@ -211,11 +217,12 @@ def _what_ifs_at(
 
 
 def _question(message: object) -> np.ndarray:
-    """What one of the three messages of an answer says: a twist (3,), a goal (2,) or the poses of a plan (H, 3)."""
+    """What one of the three messages of an answer says: a twist (3,), a goal (2,) or a plan (H, 4), time and pose."""
     if hasattr(message, "twist"):
         return np.array(_twist(message.twist.twist))
     if hasattr(message, "points"):
-        return _points(message)
+        times = [_seconds(point.time_from_start) for point in message.points]
+        return np.column_stack([times, _points(message)])
     x, y, _ = _pose(message.pose)  # type: ignore[attr-defined]
     return np.array([x, y])
 

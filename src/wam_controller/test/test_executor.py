@@ -77,6 +77,38 @@ def test_a_callback_may_add_and_take_away_what_is_waited_for(served):
     assert seen.index("third") > seen.index("first") and "second" not in seen[seen.index("first") :]
 
 
+def test_a_ring_is_heard_though_something_was_added_in_the_same_breath(served):
+    node, seen = served.node, []
+    guard = node.create_guard_condition(lambda: seen.append("rung"))
+
+    def add(_):
+        node.create_timer(10.0, lambda: None)
+
+    node.create_subscription(String, "talk", add, 10)
+    publisher = node.create_publisher(String, "talk", 10)
+    for number in range(1, 21):
+        served.executor.spin_once(timeout_sec=0.0)
+        publisher.publish(String(data="add"))
+        time.sleep(0.02)  # both are ready in one wait
+        guard.trigger()
+        served.until(lambda number=number: len(seen) == number, patience=1.0)
+        assert len(seen) == number
+
+
+def test_a_timer_that_is_cancelled_by_what_runs_before_it_does_not_fire(served):
+    node, seen = served.node, []
+    late = node.create_timer(0.01, lambda: seen.append("late"))
+    node.create_subscription(String, "talk", lambda _: late.cancel(), 10)
+    publisher = node.create_publisher(String, "talk", 10)
+    time.sleep(0.1)
+    served.executor.spin_once(timeout_sec=0.0)
+    seen.clear()
+    publisher.publish(String(data="cancel"))
+    time.sleep(0.1)  # by now both are ready
+    served.until(lambda: False, patience=0.2)
+    assert len(seen) <= 1  # at most once by the full look, which has its own order
+
+
 def test_what_came_while_nobody_looked_is_taken_in_order(served):
     node, seen = served.node, []
     node.create_subscription(String, "talk", lambda message: seen.append(message.data), 10)

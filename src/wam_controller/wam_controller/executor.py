@@ -29,7 +29,7 @@ _KINDS = {
 
 
 class StaticSingleThreadedExecutor(SingleThreadedExecutor):
-    """Callbacks are plain functions; one that awaits something raises RuntimeError."""
+    """Callbacks are plain functions; one that awaits something is refused with a RuntimeError, as a rule."""
 
     def __init__(self, **options: Any) -> None:
         self._collected: _Collection | None = None
@@ -44,8 +44,8 @@ class StaticSingleThreadedExecutor(SingleThreadedExecutor):
 
     def remove_node(self, node: Node) -> None:
         """See Executor."""
-        self._changed = True
         super().remove_node(node)
+        self._changed = True
 
     def wake(self) -> None:
         """Called by a node, from any thread, when something was added to it or taken from it."""
@@ -58,20 +58,23 @@ class StaticSingleThreadedExecutor(SingleThreadedExecutor):
         return bool(super().shutdown(timeout_sec))
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Wait until something is ready and run all that is. timeout_sec: None waits for ever."""
+        """Wait until something is ready and run all that is. timeout_sec: None waits a second at most."""
         if self._is_shutdown:
             raise ShutdownException
-        if time.monotonic() >= self._next_full_look:
+        now = time.monotonic()
+        if now >= self._next_full_look:
             self._look_at_everything()
-            self._next_full_look = time.monotonic() + _SELDOM
+            self._next_full_look = now + _SELDOM
         if self._changed or self._collected is None:
             self._changed = False
             self._release()
             self._collected = _Collection(self)
-        ready = self._collected.wait(timeout_sec)
+        ready = self._collected.wait(_SELDOM if timeout_sec is None else timeout_sec)
         if not self._context.ok():
             raise ExternalShutdownException
         for kind, entity in ready:
+            if kind == "timer" and not entity.handle.is_timer_ready():  # cancelled, or reset by what ran before it
+                continue
             self._run(getattr(self, f"_take_{kind}")(entity))
             if self._changed:  # what else was ready is so still, if it is still there
                 return
@@ -109,6 +112,9 @@ class _Collection:
             name: [entity for node in nodes for entity in getattr(node, kind) if self._hold(entity.handle)]
             for kind, name in _KINDS.items()
         }
+        for guard in self._entities["guard_condition"]:
+            if guard._executor_triggered:  # a wait set takes a ring, and this one nobody has heard yet
+                guard.trigger()
         self._wakers = [executor._guard.handle, executor._sigint_gc.handle]
         context = executor._context.handle
         self._hold(context)
@@ -124,7 +130,7 @@ class _Collection:
             return False
         return True
 
-    def wait(self, timeout_sec: float | None) -> list[tuple[str, Any]]:
+    def wait(self, timeout_sec: float) -> list[tuple[str, Any]]:
         """What is ready: the name of its kind in a wait set, and itself."""
         wait_set = self._wait_set
         wait_set.clear_entities()
@@ -134,14 +140,16 @@ class _Collection:
                 add(entity.handle)
         for handle in self._wakers:
             wait_set.add_guard_condition(handle)
-        wait_set.wait(-1 if timeout_sec is None else int(1e9 * timeout_sec))
+        wait_set.wait(int(1e9 * timeout_sec))
         found = []
         for name, entities in self._entities.items():
             ready = wait_set.get_ready_entities(name)
             if ready:
                 found += [(name, entity) for entity in entities if entity.handle.pointer in ready]
-        # A cancelled timer counts as ready in a wait set.
-        return [(name, it) for name, it in found if name != "timer" or it.handle.is_timer_ready()]
+        for name, entity in found:
+            if name == "guard_condition":
+                entity._executor_triggered = True
+        return found
 
     def close(self) -> None:
         """Let go."""

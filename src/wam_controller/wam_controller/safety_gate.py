@@ -234,7 +234,7 @@ class SafetyGate:
         return Answer(True, self._reason.value)
 
     def step(self, now: float) -> GateOutput:
-        """The command to issue at `now`. Call it at a steady rate, whatever arrives or does not."""
+        """The command to issue at `now`. Call it at every command and, whatever arrives or not, steadily."""
         seconds = 0.0 if self._stepped is None else min(max(now - self._stepped, 0.0), _LONGEST_TICK)
         self._stepped = now
         self._watch(now)

@@ -61,7 +61,7 @@ class SafetyGateNode(ManagedNode):
             self.create_service(Trigger, "~/clear", self._on_clear),
         ]
         self._period = 1.0 / float(self._settings["rate"])
-        self._passed_on = -math.inf
+        self._passed_on, self._owed = -math.inf, False
         self._own_timers = [
             self.steady_timer(self._period, self._on_timer),
             self.steady_timer(_STATUS_PERIOD, self._on_status),
@@ -86,8 +86,9 @@ class SafetyGateNode(ManagedNode):
     def _on_command(self, message: TwistStamped) -> None:
         age = self.now - seconds(message.header.stamp)
         self._gate.on_command(self.steady_now, np.array(planar_twist(message.twist)), age)
-        # A command goes on at once, not at the next tick; of a flood of them no more than two a tick.
-        if self.steady_now - self._passed_on >= 0.5 * self._period:
+        # A command goes on at once, not at the next tick; of a flood of them two a tick, and the last with it.
+        self._owed = self.steady_now - self._passed_on < 0.5 * self._period
+        if not self._owed:
             self._passed_on = self.steady_now
             self._on_tick()
 
@@ -122,7 +123,8 @@ class SafetyGateNode(ManagedNode):
 
     def _on_timer(self) -> None:
         # While commands come they set the pace, however their clock lies to this one's.
-        if self.steady_now - self._passed_on >= 1.25 * self._period:
+        if self._owed or self.steady_now - self._passed_on >= 1.25 * self._period:
+            self._owed = False
             self._on_tick()
 
     def _on_tick(self) -> None:

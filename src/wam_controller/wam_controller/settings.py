@@ -44,7 +44,8 @@ CONTROLLER = (
 )
 
 GATE = (
-    _RATE,
+    # Below 25 Hz its fallback ticks lie farther apart than a ramp's longest step.
+    Parameter("rate", 50.0, "Hz, its own pace; commands go on as they come, at most three in that time", 25, 200),
     Parameter("command_timeout", 0.25, "s, the oldest command that still lets the robot move", 0.05, 1),
     _ODOMETRY,
     _FUTURE,

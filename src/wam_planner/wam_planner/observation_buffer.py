@@ -16,7 +16,7 @@ from wam_models.types import EgoState, Observation
 from wam_planner.odometry_history import Fault, Motion, OdometryHistory
 
 # s that a frame of the context may lie farther from its instant if the policy has read it before: encoding another one
-# costs as much as planning, and a planner that falls behind would fall behind further.
+# costs as much as planning, and a planner that falls behind would fall behind further. A quarter of context_dt at most.
 READ_BEFORE = 0.12
 
 
@@ -93,12 +93,14 @@ class _View:
         while self.frames[0].stamp < frame.stamp - keep:
             self.frames.popleft()
 
-    def nearest(self, stamp: float, tolerance: float, read: Collection[float] = ()) -> _Frame | None:
-        """read: stamps of frames to be preferred."""
+    def nearest(
+        self, stamp: float, tolerance: float, read: Collection[float] = (), favour: float = 0.0
+    ) -> _Frame | None:
+        """read: stamps of frames that are preferred when they lie no more than `favour` s farther off."""
 
         def distance(frame: _Frame) -> float:
             off = abs(frame.stamp - stamp)
-            return off if frame.stamp in read else off + READ_BEFORE
+            return off if frame.stamp in read else off + favour
 
         return min((f for f in self.frames if abs(f.stamp - stamp) <= tolerance), key=distance, default=None)
 
@@ -110,6 +112,7 @@ class ObservationBuffer:
         self._config = config
         # A frame of slack beyond the context, so that the oldest wanted one is still there when the newest comes late.
         self._keep = config.context_frames * config.context_dt
+        self._favour = min(READ_BEFORE, 0.25 * config.context_dt) if config.context_frames > 1 else 0.0
         self._odometry = OdometryHistory(config.sync_tolerance, config.future_tolerance, config.restart_jump)
         self.clear()
 
@@ -138,6 +141,7 @@ class ObservationBuffer:
             if view.frames[-1].stamp - stamp < self._config.restart_jump:
                 return Fault.OUT_OF_ORDER
             self._views = {name: _View() for name in self._views}
+            self._read.clear()
         if view.frames and view.frames[-1].image.shape != image.shape:
             self._views[camera] = _View()
         digest = blake2b(content, digest_size=16).digest()
@@ -195,7 +199,7 @@ class ObservationBuffer:
         for back in range(self._config.context_frames - 1, -1, -1):
             tolerance = 0.49 * self._config.context_dt if back else self._config.sync_tolerance
             instant = newest - back * self._config.context_dt
-            leading = first.nearest(instant, tolerance, self._read if back else ())
+            leading = first.nearest(instant, tolerance, self._read, self._favour if back else 0.0)
             if leading is None:
                 return None
             beside = [frame for view in others if (frame := view.nearest(leading.stamp, tolerance)) is not None]

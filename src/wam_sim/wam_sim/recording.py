@@ -257,7 +257,9 @@ def record_run(
     expert = YardExpert(world, pace)
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation, instruction)
-    questioner = Questioner(world, pace, what_ifs, np.random.default_rng([seed, episode, 80])) if what_ifs else None
+    questioner = None
+    if what_ifs:
+        questioner = Questioner(world, begin.pose[:2], pace, what_ifs, np.random.default_rng([seed, episode, 80]))
     segments = segments_of(world.static_footprints)
     frames = 0
     with RunRecorder(path, world, instruction, {"pace": pace, "episode": episode}) as recorder:

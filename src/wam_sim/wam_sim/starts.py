@@ -72,11 +72,11 @@ def _anywhere(world: YardWorld, _: int, rng: np.random.Generator) -> Start:
                 return Start(world, (*start, float(rng.uniform(-np.pi, np.pi))))
 
 
-def another_goal(world: YardWorld, rng: np.random.Generator) -> YardWorld:
-    """The same place with a goal anywhere in it that can be reached from the start."""
+def another_goal(world: YardWorld, start: tuple[float, float], rng: np.random.Generator) -> YardWorld:
+    """The same place with a goal anywhere in it that can be reached from the start, (x, y) m."""
     while True:
         aimed = aimed_at(world, _free_point(world, rng))
-        if np.isfinite(aimed.field.path_length(aimed.start[:2])):
+        if np.isfinite(aimed.field.path_length(start)):
             return aimed
 
 

@@ -31,17 +31,20 @@ class WhatIf:
 
 
 class Questioner:
-    """Asks the expert of one run, at any moment of it. count: questions a moment, half of them with another goal."""
+    """Asks the expert of one run, at any moment of it. start: (x, y) m; count: questions a moment, every second with
+    another goal."""
 
-    def __init__(self, world: YardWorld, pace: str, count: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, world: YardWorld, start: tuple[float, float], pace: str, count: int, rng: np.random.Generator
+    ) -> None:
         self._rng, self._count = rng, count
-        goals = (world, another_goal(world, rng))
+        goals = (world, another_goal(world, start, rng))
         self._experts = [(goal.goal, YardExpert(goal, pace)) for goal in goals]
         self._field = world.field
 
     def ask(self, now: YardSimulation) -> list[WhatIf]:
         """Answers for where the robot is now. A question that nobody can answer well is drawn again, and left out after
-        a few tries: one too fast to stop in time, or too close to something to begin at all."""
+        a few tries: one too fast to stop in time, or too close to something that stands there to begin at all."""
         answers = []
         for number in range(self._count):
             goal, expert = self._experts[number % 2]
