@@ -137,7 +137,7 @@ def read_run(path: Path) -> Run:
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
     if taught is not None and not np.isfinite(taught).all():
         raise BagError(f"{path} has labels on {LABELS} that are not finite: record it again, or leave the topic out")
-    what_ifs = None if taught is None else _what_ifs_at(path, stamps, at[:, :3], taught_times, asked)
+    what_ifs = None if taught_times is None else _what_ifs_at(path, stamps, at[:, :3], taught_times, asked)
     jpegs = [jpeg for _, jpeg in images]
     seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
     return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen, what_ifs)
@@ -194,7 +194,7 @@ def _what_ifs_at(
     path: Path,
     stamps: np.ndarray,
     poses: np.ndarray,
-    label_times: np.ndarray | None,
+    label_times: np.ndarray,
     asked: dict[str, list[tuple[float, np.ndarray]]],
 ) -> WhatIfs | None:
     """The first motion, the first goal and the first trajectory are one answer, and so on. None when there is none."""
@@ -202,7 +202,7 @@ def _what_ifs_at(
     twists, goals, plans = ([value for _, value in asked[topic]] for topic in WHAT_IF)
     if not times == goal_times == plan_times:
         raise BagError(f"{path} has answers under /expert/what_if that lack a part: record it again, or leave them out")
-    if any(plan.shape[:1] != np.shape(label_times) or not np.allclose(plan[:, 0], label_times) for plan in plans):
+    if any(len(plan) != len(label_times) or not np.allclose(plan[:, 0], label_times) for plan in plans):
         raise BagError(f"{path} has answers under /expert/what_if at other times than {LABELS}: record it again")
     number = {round(stamp, 6): i for i, stamp in enumerate(stamps.tolist())}
     kept = [i for i, time in enumerate(times) if time in number]
