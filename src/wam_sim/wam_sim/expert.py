@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wam_models.types import Trajectory
+from wam_sim.navigation import NavigationField
 from wam_sim.objects import PERSON_RADIUS
 from wam_sim.worlds import YardWorld
 
@@ -19,6 +20,17 @@ BODY_DISC_RADIUS = 0.21
 # m of clearance the expert pays to keep: 0.30 left students less room for their errors, 0.50 got stuck in doorways.
 _COMFORT = 0.40
 _STEP = 0.125  # s between two decisions of the look-ahead: half of the trajectory's spacing
+
+
+def body_discs(poses: np.ndarray) -> np.ndarray:
+    """(..., 3, 2) m, middles of the body's discs at poses (..., 3)."""
+    along = np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
+    return poses[..., None, :2] + BODY_DISCS[:, None] * along[..., None, :]
+
+
+def body_clearance(field: NavigationField, poses: np.ndarray) -> np.ndarray:
+    """(...) m from the body at poses (..., 3), in the world, to the nearest thing that stands; below 0 inside it."""
+    return field.clearance_at(body_discs(poses)).min(axis=-1) - BODY_DISC_RADIUS
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,7 @@ class YardExpert:
         x = pose[0] + c * self._x - s * self._y
         y = pose[1] + s * self._x + c * self._y
         heading = pose[2] + self._yaw
-        cos, sin = np.cos(heading)[..., None], np.sin(heading)[..., None]
-        discs = np.stack([x[..., None] + cos * BODY_DISCS, y[..., None] + sin * BODY_DISCS], axis=-1)
+        discs = body_discs(np.stack([x, y, heading], axis=-1))
         clearance = self._field.clearance_at(discs).min(axis=-1) - BODY_DISC_RADIUS  # (arcs, times)
         for person, velocity in zip(people, velocities, strict=True):
             future = person + velocity * self._times[:, None]

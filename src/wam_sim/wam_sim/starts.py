@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from wam_sim.expert import BODY_DISC_RADIUS, BODY_DISCS
+from wam_sim.expert import body_clearance
 from wam_sim.worlds import YardWorld, aimed_at
 
 _ROOM = 0.45  # m around a start or a goal that is drawn
@@ -56,8 +56,7 @@ def _close(world: YardWorld, _: int, rng: np.random.Generator) -> Start:
         away, far = rng.uniform(-np.pi, np.pi), rng.uniform(0.5, 1.5)
         point = aimed + far * np.array([np.cos(away), np.sin(away)])
         heading = float(away + np.pi + rng.normal(0, 0.4))
-        body = point + BODY_DISCS[:, None] * np.array([np.cos(heading), np.sin(heading)])
-        free = float(world.field.clearance_at(body).min()) - BODY_DISC_RADIUS
+        free = float(body_clearance(world.field, np.array([*point, heading])))
         if free > 0.04 and 1.0 < world.field.path_length((point[0], point[1])) < 13.0:
             return Start(world, (float(point[0]), float(point[1]), heading), float(rng.uniform(0, min(0.7, 2 * free))))
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wam_models.se2 import compose
 from wam_models.types import Trajectory
-from wam_sim.expert import BODY_DISC_RADIUS, BODY_DISCS, YardExpert
+from wam_sim.expert import YardExpert, body_clearance
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
 from wam_sim.starts import another_goal
 from wam_sim.worlds import YardWorld
@@ -58,12 +59,8 @@ class Questioner:
         return answers
 
     def _free(self, pose: np.ndarray, poses: np.ndarray) -> bool:
-        heading = pose[2] + poses[:, 2]
-        c, s = np.cos(pose[2]), np.sin(pose[2])
-        middles = pose[:2] + poses[:, :2] @ np.array([[c, s], [-s, c]])
-        along = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-        discs = middles[:, None] + BODY_DISCS[:, None] * along[:, None]
-        return float(self._field.clearance_at(discs).min()) > BODY_DISC_RADIUS
+        placed = np.array([compose(tuple(pose), tuple(ahead)) for ahead in poses])
+        return bool((body_clearance(self._field, placed) > 0).all())
 
     @staticmethod
     def _gets_on(pose: np.ndarray, goal: tuple[float, float], poses: np.ndarray) -> bool:
