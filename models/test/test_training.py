@@ -21,20 +21,21 @@ from wam_models.checkpoint import CheckpointError
 from wam_models.data.bags import BagError, WhatIfs, read_run
 from wam_models.data.store import open_store
 from wam_models.data.windows import make_windows
+from wam_models.metis.config import ActionConfig
 from wam_models.policy import load_policy
-from wam_models.training.augment import jitter_light, mirror_actions, mirror_state
-from wam_models.training.recipe import Recipe, RecipeError, read_recipe
+from wam_models.training.augment import another_sky, jitter_light, mirror_actions, mirror_state
+from wam_models.training.recipe import Clearance, Recipe, RecipeError, read_recipe
 from wam_models.training.shards import Shards
 from wam_models.training.train import train_round
 from wam_models.types import EgoState, Observation, Plan
 
 
-def recipe_in(folder: Path, steps: int = 2) -> Recipe:
+def recipe_in(folder: Path, steps: int = 2, *, scan: bool = False) -> Recipe:
     for number in range(3):
         bag = folder / "bags" / f"run{number}"
         if not bag.exists():
-            bag.parent.mkdir(exist_ok=True)
-            write_bag(bag, seed=number)
+            bag.parent.mkdir(exist_ok=True, parents=True)
+            write_bag(bag, seed=number, scan=scan)
     values = {
         "name": "nano",
         "version": "0.1",
@@ -70,6 +71,11 @@ def recipe_in(folder: Path, steps: int = 2) -> Recipe:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
     return read_recipe(path)
+
+
+ROUND = {"data": ["runs"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}
+PAID = {"weight": 1.0, "margin": 0.2, "discs": [0.0], "radius": 0.2, "lidar": 0.3}
+WITHOUT_HEADING = replace(nano_config(), action=ActionConfig(width=20, ffn=40, points=5, dt=0.4, values=2)).to_dict()
 
 
 class Stopped(Exception):
@@ -116,6 +122,48 @@ def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
     assert isinstance(plan, Plan) and plan.trajectory.poses.shape == (5, 3)
     card = (directory / "README.md").read_text()
     assert "| runs | 3 | 48 |" in card and "Seed 3" in card
+
+
+def paying(recipe: Recipe, weight: float) -> Recipe:
+    paid = Clearance(weight=weight, margin=2.0, discs=[0.2, -0.2], radius=0.2, lidar=0.3)
+    output = recipe.output.with_name(f"paid{weight:g}")
+    return replace(recipe, output=output, rounds=[replace(recipe.rounds[0], clearance=paid)])
+
+
+def test_plans_pay_for_coming_near_to_what_the_scans_show(tmp_path: Path) -> None:
+    weights, told = [], {}
+    for weight in (0.0, 10.0):
+        recipe = paying(recipe_in(tmp_path, scan=True), weight)
+        directory = train_round(recipe, 0, lambda stage, done, of, figures: told.update(figures))
+        weights.append(load_file(directory / "model.safetensors"))
+    free, paid = weights
+    assert not all(torch.equal(tensor, paid[name]) for name, tensor in free.items())
+    assert told["shortfall"] > 0
+    assert "paid 10 a metre" in (directory / "README.md").read_text()
+
+
+def test_clearance_without_any_scan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match="/scan"):
+        train_round(paying(recipe_in(tmp_path), 1.0), 0, lambda *_: None)
+
+
+def test_dark_skies_are_latents_of_their_own(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    train_round(recipe, 0, lambda *_: None)
+    dark = replace(recipe, rounds=[recipe.rounds[0], replace(recipe.rounds[0], dark_skies=1.0)])
+    train_round(dark, 1, lambda *_: None)
+    bright, other = (np.load(path) for path in sorted((tmp_path / "cache").glob("*/latents-*/frames.npy")))
+    assert bright.shape == other.shape and not np.array_equal(bright, other)
+
+
+def test_a_setting_that_a_later_release_adds_undoes_no_work(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    train_round(recipe, 0, lambda *_: None)
+    claim = recipe.output / "round0.json"
+    settings = json.loads(claim.read_text())
+    assert {"clearance", "dark_skies"}.isdisjoint(settings["rounds"][0])
+    with pytest.raises(RecipeError, match="rounds"):
+        train_round(replace(recipe, rounds=[replace(recipe.rounds[0], dark_skies=0.5)]), 0, lambda *_: None)
 
 
 def test_training_can_continue_from_a_checkpoint(tmp_path: Path) -> None:
@@ -324,6 +372,23 @@ def test_light_is_even_in_about_half_of_the_pictures() -> None:
     assert 0.35 < float(even.float().mean()) < 0.65
 
 
+def test_a_bright_sky_may_turn_dark_and_nothing_else_does() -> None:
+    frame = np.full((96, 160, 3), (90, 140, 230), dtype=np.uint8)  # blue, down to
+    frame[48:] = (200, 200, 205)  # a pale floor, and in front of both
+    frame[20:80, 60:80] = (150, 40, 40)  # something red that holds
+    frame[30:40, 64:74] = (210, 210, 215)  # something white
+    seen = [another_sky(frame[None], 0.5, torch.Generator().manual_seed(seed))[0] for seed in range(40)]
+    dark = [picture for picture in seen if not np.array_equal(picture, frame)]
+    assert 10 < len(dark) < 30
+    sky = np.zeros((96, 160), bool)
+    sky[:48] = True
+    sky[18:48, 58:82] = False  # the rim of a thing is a mixture
+    for picture in dark:
+        assert (picture[sky] <= 102).all()
+        assert np.array_equal(picture[52:], frame[52:])
+        assert np.array_equal(picture[22:78, 62:78], frame[22:78, 62:78])
+
+
 def test_mirroring_twice_is_nothing_and_once_swaps_left_and_right() -> None:
     actions, states = torch.randn(4, 5, 3), torch.randn(4, 8)
     assert torch.equal(mirror_actions(mirror_actions(actions)), actions)
@@ -360,7 +425,13 @@ def test_a_truncated_bag_is_left_out_and_named(tmp_path: Path) -> None:
         ({"video_times": {"sampler": "uniform", "exponent": 2.0}}, "exponent"),
         ({"data": {"runs": {"folder": "x", "record": {"split": "train", "runs": 1, "driver": "polcy"}}}}, "polcy"),
         ({"autoencoder": {"steps": 1, "frames": 1, "clips": 1, "clip_every": 0, "learning_rate": 1}}, "clip_every"),
-        ({"rounds": [{"data": ["nowhere"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}]}, "nowhere"),
+        ({"rounds": [{**ROUND, "clearance": {"weight": 1.0}}]}, "margin"),
+        ({"rounds": [{**ROUND, "clearance": {**PAID, "discs": []}}]}, "no discs"),
+        ({"rounds": [{**ROUND, "clearance": {**PAID, "weight": -1.0}}]}, "at least 0"),
+        ({"rounds": [{**ROUND, "clearance": PAID, "batch": 0, "video_batch": 1}]}, "batch"),
+        ({"rounds": [{**ROUND, "dark_skies": 1.5}]}, "share"),
+        ({"rounds": [{**ROUND, "clearance": PAID}], "network": WITHOUT_HEADING}, "heading"),
+        ({"rounds": [{**ROUND, "data": ["nowhere"]}]}, "nowhere"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_entry_named(tmp_path: Path, change: dict, message: str) -> None:

@@ -57,6 +57,11 @@ def interpolate(data: Tensor, noise: Tensor, time: Tensor) -> Tensor:
     return (1 - time) * data + time * noise
 
 
+def origin(sample: Tensor, velocity: Tensor, time: Tensor) -> Tensor:
+    """The data of the straight path that is at `sample` at `time` with this velocity: the inverse of `interpolate`."""
+    return sample - time.reshape(time.shape + (1,) * (sample.ndim - time.ndim)) * velocity
+
+
 def target(data: Tensor, noise: Tensor) -> Tensor:
     """The velocity of the straight path from data to noise."""
     return noise - data

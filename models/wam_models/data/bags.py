@@ -41,6 +41,22 @@ class Scan:
         outside = (wanted < self.bearings[0] - 0.02) | (wanted > self.bearings[-1] + 0.02)
         return np.where(outside, np.nan, self.ranges[:, nearest])
 
+    def met(self, sectors: int) -> np.ndarray:
+        """(N, sectors, 2) m, x forward from the lidar: the nearest thing met in each of `sectors` equal parts of what
+        it looks at; NaN where there is none."""
+        span = max(float(self.bearings[-1] - self.bearings[0]), 1e-6)
+        part = np.minimum((self.bearings - self.bearings[0]) / span * sectors, sectors - 1).astype(int)
+        along = np.stack([np.cos(self.bearings), np.sin(self.bearings)], axis=-1)
+        out = np.full((len(self.ranges), sectors, 2), np.nan)
+        known = np.where(np.isfinite(self.ranges), self.ranges, np.inf)
+        rows = np.arange(len(known))
+        for sector in np.unique(part):
+            beams = np.flatnonzero(part == sector)
+            nearest = beams[known[:, beams].argmin(axis=1)]
+            met = np.isfinite(known[rows, nearest])
+            out[met, sector] = known[rows, nearest][met, None] * along[nearest[met]]
+        return out
+
 
 @dataclass(frozen=True)
 class WhatIfs:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wam_models.data.store import WindowStore
-from wam_models.training.augment import jitter_light, mirror
+from wam_models.training.augment import another_sky, jitter_light, mirror
 from wam_models.wan.vae import VideoAutoencoder, to_unit
 
 
@@ -38,23 +38,25 @@ def open_latents(
     variants: int,
     future_every: int,
     seed: int,
+    dark_skies: float = 0.0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> LatentCache:
     """The latents beside the store on disk, made now if this autoencoder has not been here before.
 
     future_every: of the windows whose recorded future shows the label, every n-th is encoded as video target.
+    dark_skies: share of the runs, in each version, that are seen under a dark sky.
     """
     digest = hashlib.sha256()
     normalised = {"mean": autoencoder.mean, "std": autoencoder.std}
     for name, tensor in sorted({**autoencoder.state_dict(), **normalised}.items()):
         digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
-    digest.update(repr((variants, future_every, seed)).encode())
+    digest.update(repr((variants, future_every, seed, *((dark_skies,) if dark_skies else ()))).encode())
     folder = store.folder / f"latents-{digest.hexdigest()[:12]}"
     targets = np.flatnonzero(store.windows.imitated)[::future_every]
     target_variant = np.arange(len(targets)) % variants
     if not (folder / "complete").exists():
         folder.mkdir(exist_ok=True)
-        _build(autoencoder, store, folder, variants, targets, target_variant, seed, progress)
+        _build(autoencoder, store, folder, variants, targets, target_variant, seed, dark_skies, progress)
         (folder / "complete").touch()
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     futures = np.load(folder / "futures.npy", mmap_mode="r")
@@ -69,6 +71,7 @@ def _build(
     targets: np.ndarray,
     target_variant: np.ndarray,
     seed: int,
+    dark_skies: float,
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> None:
     autoencoder.eval()
@@ -87,10 +90,13 @@ def _build(
             torch.set_num_threads(1)
             own.autoencoder = copy.deepcopy(autoencoder)
         numbers = np.flatnonzero(store.frame_run == run)
-        images = to_unit(torch.from_numpy(np.array(store.frames[numbers[0] : numbers[-1] + 1]))).transpose(0, 1)
+        frames_of_run = np.array(store.frames[numbers[0] : numbers[-1] + 1])
         for variant in range(variants):
+            generator = torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31)
+            seen = another_sky(frames_of_run, dark_skies, generator) if dark_skies else frames_of_run
+            images = to_unit(torch.from_numpy(seen)).transpose(0, 1)
             # One batch entry is one light: the whole run is seen in it, as a camera would.
-            lit = jitter_light(images[None], torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31))[0]
+            lit = jitter_light(images[None], generator)[0]
             if variant % 2:
                 lit = mirror(lit)
             frames[variant, numbers] = _encode(own.autoencoder, lit.transpose(0, 1)[:, :, None], 16)[:, :, 0]
@@ -142,10 +148,17 @@ class TrainingSet:
     instruction: np.ndarray
     instructions: list[str]
     held_out: np.ndarray
+    obstacles: np.ndarray | None
 
     @classmethod
-    def join(cls, parts: list[tuple[WindowStore, LatentCache]], held_out_share: float) -> TrainingSet:
-        """The parts one after the other; of each, a share of its runs is held out (see WindowStore.held_out)."""
+    def join(
+        cls,
+        parts: list[tuple[WindowStore, LatentCache]],
+        held_out_share: float,
+        obstacles: list[np.ndarray] | None = None,
+    ) -> TrainingSet:
+        """The parts one after the other; of each, a share of its runs is held out (see WindowStore.held_out).
+        obstacles: of each part (M, P, 2), when they are wanted."""
         instructions: list[str] = sorted({text for store, _ in parts for text in store.instructions})
         offsets = np.cumsum([0] + [len(store.frames) for store, _ in parts])
         windows = np.cumsum([0] + [len(store) for store, _ in parts])
@@ -161,4 +174,5 @@ class TrainingSet:
             instruction=np.concatenate([name[store.instruction] for (store, _), name in zip(parts, names)]),
             instructions=instructions,
             held_out=np.concatenate([store.held_out(held_out_share) for store, _ in parts]),
+            obstacles=None if obstacles is None else np.concatenate(obstacles),
         )

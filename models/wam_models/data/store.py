@@ -18,18 +18,21 @@ from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
 
 # Counts up whenever the same bags would give other windows.
-_FORMAT = 1
+_FORMAT = 2
 COLUMN = 4  # px of the resized picture that share one range
+SECTORS = 96  # of a lidar's field, of each of which the nearest point is kept
 
 _FIELDS = ("context", "future", "states", "actions", "imitated")
+_PER_FRAME = ("frame_run", "ranges", "poses", "met")
 
 
 @dataclass(frozen=True)
 class WindowStore:
     """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; instruction:
     (N,) index into `instructions`; frame_run: (M,) index of the bag a frame is from; ranges: float32 (M, W / COLUMN) m
-    by column of the picture, NaN where the bag has no scan; skipped: what was wrong with the bags left out; folder:
-    where all this is kept."""
+    by column of the picture, NaN where the bag has no scan; poses: (M, 3) in odom; met: float16 (M, SECTORS, 2) m where
+    the lidar met something, in its own frame, NaN where it did not; skipped: what was wrong with the bags left out;
+    folder: where all this is kept."""
 
     frames: np.ndarray
     windows: Windows
@@ -37,6 +40,8 @@ class WindowStore:
     instructions: list[str]
     frame_run: np.ndarray
     ranges: np.ndarray
+    poses: np.ndarray
+    met: np.ndarray
     skipped: list[str]
     folder: Path
 
@@ -83,10 +88,13 @@ def open_store(
         _build(bags, folder, config, use_acceleration, progress)
     with np.load(folder / "windows.npz") as saved:
         windows = Windows(**{name: saved[name] for name in _FIELDS})
-        instruction, frame_run, ranges = saved["instruction"], saved["frame_run"], saved["ranges"]
+        rest = {name: saved[name] for name in _PER_FRAME}
+        instruction = saved["instruction"]
     texts = json.loads((folder / "texts.json").read_text())
     frames = np.memmap(folder / "frames.u8", np.uint8, "r").reshape(-1, *config.image_size, 3)
-    return WindowStore(frames, windows, instruction, texts["instructions"], frame_run, ranges, texts["skipped"], folder)
+    return WindowStore(
+        frames, windows, instruction, texts["instructions"], **rest, skipped=texts["skipped"], folder=folder
+    )
 
 
 def _fingerprint(bag: Path) -> tuple[str, int, int]:
@@ -102,7 +110,7 @@ def _build(
     use_acceleration: bool,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> None:
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", "frame_run", "ranges")}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", *_PER_FRAME)}
     instructions: list[str] = []
     skipped: list[str] = []
     frames, columns = 0, config.image_size[1] // COLUMN
@@ -125,9 +133,11 @@ def _build(
             count = len(windows.imitated)
             parts["instruction"].append(np.full(count, instructions.index(run.instruction)))
             parts["frame_run"].append(np.full(len(images), number))
-            blind = np.full((len(images), columns), np.nan)
-            ranges = blind if run.scan is None else run.scan.by_column(columns)
+            blind = np.full((len(images), columns), np.nan), np.full((len(images), SECTORS, 2), np.nan)
+            ranges, met = blind if run.scan is None else (run.scan.by_column(columns), run.scan.met(SECTORS))
             parts["ranges"].append(ranges.astype(np.float32))
+            parts["met"].append(met.astype(np.float16))
+            parts["poses"].append(run.poses)
             frames += len(images)
     if not frames:
         raise BagError("no bag could be used: " + "; ".join(skipped[:3]))

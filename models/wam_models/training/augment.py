@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
+
+_SKY_LEVEL = 120  # of 255: what is darker is no sky by day
+_SKY_SHARE = 0.52  # of the picture's height, from its top: a camera that looks ahead has the horizon in the middle
+
+
+def sky_of(frame: np.ndarray) -> np.ndarray:
+    """bool (H, W) of an RGB frame uint8 (H, W, 3): the bright white, grey or blue that hangs from the top edge."""
+    red, green, blue = np.moveaxis(frame.astype(np.int16), -1, 0)
+    alike = (blue >= green - 6) & (blue >= red - 4) & (np.maximum(red, blue) >= _SKY_LEVEL)
+    alike[round(len(alike) * _SKY_SHARE) :] = False
+    _, parts = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
+    hanging = alike & np.isin(parts, np.unique(parts[0]))
+    # One pixel more: the rim is a mixture, and would stay as a bright line.
+    return cv2.dilate(hanging.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def another_sky(frames: np.ndarray, share: float, generator: torch.Generator) -> np.ndarray:
+    """Frames uint8 (N, H, W, 3) of one run, in a share of the runs under a dark sky of one colour: a model that never
+    saw one takes the black for something."""
+    bright, level, *tint = torch.rand(5, generator=generator).tolist()
+    if bright < 1 - share:
+        return frames
+    colour = np.round(255 * 0.4 * level * (0.5 + 0.5 * np.array(tint))).astype(np.uint8)
+    return np.stack([np.where(sky_of(frame)[..., None], colour, frame) for frame in frames])
 
 
 def jitter_light(frames: Tensor, generator: torch.Generator) -> Tensor:

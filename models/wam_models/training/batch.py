@@ -14,19 +14,21 @@ from wam_models.data.latent_cache import TrainingSet
 from wam_models.metis.model import Metis, Text
 from wam_models.preprocessing import Normaliser
 from wam_models.training.augment import mirror_actions, mirror_state
-from wam_models.training.recipe import Round
+from wam_models.training.clearance import shortfall
+from wam_models.training.recipe import Clearance, Round
 
 
 @dataclass(frozen=True)
 class Batch:
     """observed: (B, C, K, h, w); future: (B, C, F, h, w) or None; states: (B, S); actions: (B, points, values),
-    normalised; instruction: (B,) numbers."""
+    normalised; instruction: (B,) numbers; obstacles: (B, P, 2) m in base_link, or None."""
 
     observed: Tensor
     future: Tensor | None
     states: Tensor
     actions: Tensor
     instruction: Tensor
+    obstacles: Tensor | None = None
 
     @classmethod
     def take(
@@ -44,18 +46,22 @@ class Batch:
         actions = torch.where(mirrored[:, None, None], mirror_actions(actions), actions)
         mean, std = torch.from_numpy(normaliser.mean), torch.from_numpy(normaliser.std)
         observed = data.frames[variants[:, None], data.context[windows]]
+        obstacles = None
+        if data.obstacles is not None:
+            obstacles = torch.from_numpy(data.obstacles[data.context[windows, -1]]).float()
+            obstacles[mirrored] *= obstacles.new_tensor([1.0, -1.0])
         return cls(
             observed=torch.from_numpy(observed).float().transpose(1, 2),
             future=None if futures is None else torch.from_numpy(data.futures[futures]).float(),
             states=states.float(),
             actions=((actions - mean) / std).float(),
             instruction=torch.from_numpy(data.instruction[windows]),
+            obstacles=obstacles,
         )
 
     def to(self, device: str) -> Batch:
-        future = None if self.future is None else self.future.to(device)
-        moved = (t.to(device) for t in (self.states, self.actions, self.instruction))
-        return Batch(self.observed.to(device), future, *moved)
+        moved: dict[str, Any] = {name: None if part is None else part.to(device) for name, part in vars(self).items()}
+        return Batch(**moved)
 
 
 def draw_batches(
@@ -95,16 +101,27 @@ def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def action_loss(
     network: Metis, batch: Batch, text: Text, times: dict[str, Any], repeats: int, generator: torch.Generator
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Mean squared error of the action flow without any future video, `repeats` draws of noise and time for each
-    observation. text: read for the repeated batch, (B * repeats) entries in order, its video part for (B)."""
+    observation, and the trajectories (B * repeats, points, values), normalised, that the flow points to from each draw.
+    text: read for the repeated batch, (B * repeats) entries in order, its video part for (B)."""
     actions = batch.actions.repeat_interleave(repeats, dim=0)
     time = _times(times, len(actions), generator).to(actions)[:, None].expand(-1, actions.shape[1])
     noise = _noise(actions, generator)
     prefix = network.read_observation(batch.observed, text).repeat_interleave(repeats)
     states = batch.states.repeat_interleave(repeats, dim=0)
-    velocity = network.step_action(prefix, states, flow.interpolate(actions, noise, time), time, text)
-    return (velocity.float() - flow.target(actions, noise)).square().mean()
+    noisy = flow.interpolate(actions, noise, time)
+    velocity = network.step_action(prefix, states, noisy, time, text).float()
+    return (velocity - flow.target(actions, noise)).square().mean(), flow.origin(noisy, velocity, time)
+
+
+def plan_shortfall(batch: Batch, planned: Tensor, normaliser: Normaliser, settings: Clearance) -> Tensor:
+    """What `planned` (B * repeats, points, values), normalised, lacks in clearance, m; see clearance.shortfall."""
+    assert batch.obstacles is not None
+    mean, std = (torch.from_numpy(part).to(planned) for part in (normaliser.mean, normaliser.std))
+    repeats = len(planned) // len(batch.actions)
+    taught, points = (part.repeat_interleave(repeats, dim=0) for part in (batch.actions, batch.obstacles))
+    return shortfall(planned * std + mean, taught * std + mean, points, settings)
 
 
 def joint_losses(

@@ -12,7 +12,7 @@ from wam_models.data.latent_cache import LatentCache
 from wam_models.data.store import WindowStore
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
-from wam_models.training.recipe import Recipe
+from wam_models.training.recipe import Clearance, Recipe
 from wam_models.training.start import Start
 
 
@@ -62,7 +62,15 @@ def card(
         *([] if start is None else [f"- Continues from {start.model_id}; the steps below are on top of its own."]),
         f"- Seed {recipe.seed}. Autoencoder {recipe.autoencoder.steps} steps, Metis {steps} in {number + 1} rounds.",
         f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
+        *([] if plan.clearance is None else [_clearance_line(plan.clearance)]),
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
         "- Trained on simulated yards only. It has not walked on hardware.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _clearance_line(paid: Clearance) -> str:
+    return (
+        f"- In it plans paid {paid.weight:g} a metre that they came nearer to an obstacle of the bags' scans than "
+        f"{paid.margin:g} m, where the teacher kept more."
+    )

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wam_models.training.recipe import Recipe, RecipeError
+from wam_models.training.recipe import Recipe, RecipeError, Round
 
 # Of a network's settings, those that say how a plan is drawn from weights that are finished.
 PLANNING = {"steps", "sampling_shift", "noise_scale"}
@@ -28,8 +28,13 @@ def claim_round(recipe: Recipe, number: int) -> None:
     settings: dict[str, Any] = {**_common(recipe, used), "network": network}
     for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
         settings[name] = getattr(recipe, name)
-    settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]
+    settings["rounds"] = [_used(entry) for entry in recipe.rounds[: number + 1]]
     _claim(recipe.output / f"round{number}.json", settings)
+
+
+def _used(entry: Round) -> dict[str, Any]:
+    """Its settings without those that are left at None or 0: a setting that a later release adds undoes no work."""
+    return {name: value for name, value in asdict(entry).items() if value}
 
 
 def _common(recipe: Recipe, used: Iterable[str]) -> dict[str, Any]:

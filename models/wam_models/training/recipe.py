@@ -67,11 +67,30 @@ class AutoencoderTraining:
 
 
 @dataclass(frozen=True)
+class Clearance:
+    """What it costs to plan nearer to an obstacle than `margin` m, and than the teacher: `weight` a metre. The body is
+    discs of `radius` m at `discs` m along it; lidar: m ahead of base_link where the bags' scans were made."""
+
+    weight: float
+    margin: float
+    discs: list[float]
+    radius: float
+    lidar: float
+
+    def __post_init__(self) -> None:
+        if not self.discs:
+            raise ValueError("clearance has no discs: [0.0] is a body of one")
+        if min(self.weight, self.margin, self.radius) < 0:
+            raise ValueError("clearance's weight, margin and radius are at least 0")
+
+
+@dataclass(frozen=True)
 class Round:
     """steps of training on `data` (names), continuing from the round before. batch: windows a step that train the
     actions alone, each under `repeats` draws of noise and time, for reading the observation is most of the work;
     video_batch: windows a step that train video and actions jointly; shards: equal parts of both, worked on side by
-    side, for a CPU with that many cores."""
+    side, for a CPU with that many cores; clearance: what plans of `batch` pay for coming near to what the bags' scans
+    show; dark_skies: share of the runs that are seen under a dark sky."""
 
     data: list[str]
     steps: int
@@ -81,8 +100,14 @@ class Round:
     repeats: int = 1
     warmup: int = 200
     shards: int = 1
+    clearance: Clearance | None = None
+    dark_skies: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.clearance is not None and not self.batch:
+            raise ValueError("clearance is paid by the windows of 'batch', which is 0")
+        if not 0.0 <= self.dark_skies <= 1.0:
+            raise ValueError(f"dark_skies is a share, 0 to 1, not {self.dark_skies}")
         if self.shards < 1 or self.batch % self.shards or self.video_batch % self.shards:
             raise ValueError(
                 f"batch {self.batch} and video_batch {self.video_batch} do not part into {self.shards} shards"
@@ -134,7 +159,7 @@ def read_recipe(path: Path) -> Recipe:
             for name, entry in values["data"].items()
         }
         values["autoencoder"] = AutoencoderTraining(**values["autoencoder"])
-        values["rounds"] = [Round(**entry) for entry in values["rounds"]]
+        values["rounds"] = [_round(entry) for entry in values["rounds"]]
         for key in ("output", "cache", "bundle", "start"):
             values[key] = None if values.get(key) is None else Path(values[key])
         recipe = Recipe(**values)
@@ -142,6 +167,8 @@ def read_recipe(path: Path) -> Recipe:
             make_time_sampler(times)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecipeError(f"{path}: {error}") from None
+    if recipe.network.action.values < 3 and any(entry.clearance for entry in recipe.rounds):
+        raise RecipeError(f"{path}: clearance needs a body's heading, so action values 3: x, y, yaw")
     if not recipe.rounds:
         raise RecipeError(f"{path}: rounds is empty: nothing would be trained")
     for number, entry in enumerate(recipe.rounds):
@@ -149,3 +176,8 @@ def read_recipe(path: Path) -> Recipe:
             if name not in recipe.data:
                 raise RecipeError(f"{path}: round {number} wants data {name!r}, which is not under 'data'")
     return recipe
+
+
+def _round(entry: dict[str, Any]) -> Round:
+    clearance = entry.get("clearance")
+    return Round(**{**entry, "clearance": None if clearance is None else Clearance(**clearance)})

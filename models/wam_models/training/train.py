@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from wam_models.data.bags import BagError
 from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
 from wam_models.data.store import WindowStore, bag_folders, open_store
 from wam_models.metis.config import MetisConfig
@@ -27,10 +28,11 @@ from wam_models.metis.model import Metis, Text
 from wam_models.metis.planning import MetisModel, sample_actions
 from wam_models.preprocessing import Normaliser
 from wam_models.training.augment import mirror_actions
-from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses
+from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses, plan_shortfall
 from wam_models.training.card import card, write_checkpoint
 from wam_models.training.claims import claim_autoencoder, claim_round
-from wam_models.training.recipe import Recipe
+from wam_models.training.clearance import FAR, obstacles
+from wam_models.training.recipe import Clearance, Recipe
 from wam_models.training.shards import Shards
 from wam_models.training.start import Start, open_start
 from wam_models.training.vae import AutoencoderTrainee, Pictures, measure_latents, quiet_start, train_autoencoder
@@ -78,10 +80,12 @@ def train_round(
             variants=recipe.variants,
             future_every=recipe.future_every,
             seed=recipe.seed,
+            dark_skies=plan.dark_skies,
             progress=_follower(report, f"latents of {name}", len(np.unique(store.frame_run))),
         )
         parts.append((store, latents))
-    data = TrainingSet.join(parts, recipe.held_out)
+    met = None if plan.clearance is None else _obstacles(stores, plan.clearance, report)
+    data = TrainingSet.join(parts, recipe.held_out, met)
 
     # 4. Metis.
     normaliser = _normaliser(recipe, data)
@@ -94,6 +98,18 @@ def train_round(
     spent = time.monotonic() - began
     write_checkpoint(model, recipe, normaliser, directory, card(recipe, number, parts, start, scores, spent))
     return directory
+
+
+def _obstacles(stores: dict[str, WindowStore], settings: Clearance, report: Report) -> list[np.ndarray]:
+    met = []
+    for name, store in stores.items():
+        follow = _follower(report, f"obstacles of {name}", len(np.unique(store.frame_run)))
+        met.append(obstacles(store, settings.lidar, follow))
+    if all((points == FAR).all() for points in met):
+        raise BagError(
+            "no bag has a /scan and a camera_info, so nothing shows what to keep clear of: leave clearance out"
+        )
+    return met
 
 
 def _autoencoder(
@@ -231,43 +247,46 @@ def _run_steps(
     training = np.flatnonzero(~data.held_out)
     video_training = np.flatnonzero(~data.held_out[data.future_window])
     trainable.train()
-    smooth_action, smooth_video = _Average(), _Average()
+    smooth: dict[str, _Average] = {}
     share = replace(plan, batch=plan.batch // plan.shards, video_batch=plan.video_batch // plan.shards, shards=1)
 
-    def work(model: Trainable, shard: int) -> tuple[float | None, float | None]:
-        """One shard's losses, after their backward pass: of the actions alone and of the future video."""
+    def work(model: Trainable, shard: int) -> dict[str, float]:
+        """One shard's losses, after their backward pass."""
         generator = generators[shard]
         plain, video = draw_batches(data, normaliser, share, training, video_training, generator, device)
-        losses, action, picture = [], None, None
+        losses, figures = [], {}
         # On a CPU, narrow matrices are slower in bfloat16 than in float32.
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
             if plain is not None:
                 text = model.read_texts(data.instructions, plain.instruction, plan.repeats)
-                action = action_loss(model.network, plain, text, recipe.action_times, plan.repeats, generator)
+                action, planned = action_loss(model.network, plain, text, recipe.action_times, plan.repeats, generator)
                 losses.append(action * plan.batch / (plan.batch + plan.video_batch))
+                figures["action"] = action
+                if plan.clearance is not None:
+                    figures["shortfall"] = plan_shortfall(plain, planned, normaliser, plan.clearance)
+                    losses.append(plan.clearance.weight * figures["shortfall"])
             if video is not None:
                 text = model.read_texts(data.instructions, video.instruction)
                 times = recipe.action_times, recipe.video_times
                 beside, picture = joint_losses(model.network, video, text, *times, generator)
                 losses.append(beside * plan.video_batch / (plan.batch + plan.video_batch))
                 losses.append(recipe.video_weight * picture)
+                figures["video"] = picture
         torch.stack(losses).sum().backward()
-        return tuple(None if loss is None else float(loss.detach()) for loss in (action, picture))  # type: ignore[return-value]
+        return {name: float(loss.detach()) for name, loss in figures.items()}
 
     with Shards(trainable, plan.shards) as shards:
         for step in range(start, plan.steps):
             for group in optimiser.param_groups:
                 group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
             optimiser.zero_grad(set_to_none=True)
-            for action, picture in shards.backward(work):
-                if action is not None:
-                    smooth_action(action)
-                if picture is not None:
-                    smooth_video(picture)
+            for losses in shards.backward(work):
+                for name, loss in losses.items():
+                    smooth.setdefault(name, _Average())(loss)
             torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
             optimiser.step()
             average.update_parameters(trainable)
-            figures = {"action": smooth_action.value, "video": smooth_video.value}
+            figures = {name: average_loss.value for name, average_loss in smooth.items()}
             report(f"round {number}", step + 1, plan.steps, figures)
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
                 _save_state(state, trainable, optimiser, generators, step + 1, average=average.state_dict())
