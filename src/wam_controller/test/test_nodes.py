@@ -183,12 +183,12 @@ def test_a_gate_passes_a_command_on_at_once_but_never_many_in_a_tick(stage):
     for number in range(5):
         before = len(passed)
         upstream.publish()
-        stage.run(0.008)
+        stage.until(lambda before=before: len(passed) > before)
         upstream.publish()  # too soon after the other, but not forgotten: the newest command is what counts
         stage.until(lambda before=before: len(passed) >= before + 2)
         owed.append(passed[-1] - passed[-2])
         stage.run(0.1 + 0.009 * number)  # each at another moment between two ticks
-    assert min(owed) < 0.045
+    assert sorted(owed)[2] < 0.047  # at the next tick; one that was forgotten is spoken of after 50 ms at the soonest
     before = len(passed)
     stage.mine.create_timer(0.002, upstream.publish)
     stage.run(1.0)
