@@ -162,6 +162,9 @@ def test_a_setting_that_a_later_release_adds_undoes_no_work(tmp_path: Path) -> N
     claim = recipe.output / "round0.json"
     settings = json.loads(claim.read_text())
     assert {"clearance", "dark_skies"}.isdisjoint(settings["rounds"][0])
+    settings["rounds"][0]["another"] = None  # as a release would write it that has no use for leaving it out
+    claim.write_text(json.dumps(settings))
+    train_round(recipe, 0, lambda *_: None)
     with pytest.raises(RecipeError, match="rounds"):
         train_round(replace(recipe, rounds=[replace(recipe.rounds[0], dark_skies=0.5)]), 0, lambda *_: None)
 

@@ -50,7 +50,8 @@ def open_latents(
     normalised = {"mean": autoencoder.mean, "std": autoencoder.std}
     for name, tensor in sorted({**autoencoder.state_dict(), **normalised}.items()):
         digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
-    digest.update(repr((variants, future_every, seed, *((dark_skies,) if dark_skies else ()))).encode())
+    lights = (variants, future_every, seed)
+    digest.update(repr((*lights, dark_skies) if dark_skies else lights).encode())
     folder = store.folder / f"latents-{digest.hexdigest()[:12]}"
     targets = np.flatnonzero(store.windows.imitated)[::future_every]
     target_variant = np.arange(len(targets)) % variants
@@ -90,10 +91,10 @@ def _build(
             torch.set_num_threads(1)
             own.autoencoder = copy.deepcopy(autoencoder)
         numbers = np.flatnonzero(store.frame_run == run)
-        frames_of_run = np.array(store.frames[numbers[0] : numbers[-1] + 1])
+        recorded = np.array(store.frames[numbers[0] : numbers[-1] + 1])
         for variant in range(variants):
             generator = torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31)
-            seen = another_sky(frames_of_run, dark_skies, generator) if dark_skies else frames_of_run
+            seen = another_sky(recorded, dark_skies, generator)
             images = to_unit(torch.from_numpy(seen)).transpose(0, 1)
             # One batch entry is one light: the whole run is seen in it, as a camera would.
             lit = jitter_light(images[None], generator)[0]

@@ -25,6 +25,8 @@ def sky_of(frame: np.ndarray) -> np.ndarray:
 def another_sky(frames: np.ndarray, share: float, generator: torch.Generator) -> np.ndarray:
     """Frames uint8 (N, H, W, 3) of one run, in a share of the runs under a dark sky of one colour: a model that never
     saw one takes the black for something."""
+    if not share:  # nothing drawn: the runs keep the lights they have without
+        return frames
     bright, level, *tint = torch.rand(5, generator=generator).tolist()
     if bright < 1 - share:
         return frames

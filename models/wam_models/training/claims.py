@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wam_models.training.recipe import Recipe, RecipeError, Round
+from wam_models.training.recipe import Recipe, RecipeError
 
 # Of a network's settings, those that say how a plan is drawn from weights that are finished.
 PLANNING = {"steps", "sampling_shift", "noise_scale"}
@@ -28,13 +28,8 @@ def claim_round(recipe: Recipe, number: int) -> None:
     settings: dict[str, Any] = {**_common(recipe, used), "network": network}
     for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
         settings[name] = getattr(recipe, name)
-    settings["rounds"] = [_used(entry) for entry in recipe.rounds[: number + 1]]
+    settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]
     _claim(recipe.output / f"round{number}.json", settings)
-
-
-def _used(entry: Round) -> dict[str, Any]:
-    """Its settings without those that are left at None or 0: a setting that a later release adds undoes no work."""
-    return {name: value for name, value in asdict(entry).items() if value}
 
 
 def _common(recipe: Recipe, used: Iterable[str]) -> dict[str, Any]:
@@ -53,14 +48,21 @@ def _common(recipe: Recipe, used: Iterable[str]) -> dict[str, Any]:
 
 
 def _claim(path: Path, settings: dict[str, Any]) -> None:
-    wanted = json.loads(json.dumps(settings))
+    wanted = _given(json.loads(json.dumps(settings)))
     if not path.exists():
         path.write_text(json.dumps(wanted, indent=1) + "\n")
         return
-    found = json.loads(path.read_text())
+    found = _given(json.loads(path.read_text()))
     other = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if other:
         raise RecipeError(
             f"{path.with_suffix('')} was made by another recipe ({', '.join(other)}): "
             f"delete {path.parent}, or give this recipe another output"
         )
+
+
+def _given(settings: Any) -> Any:
+    """Without what is left at None, 0 or nothing, at any depth: a setting that a later release adds undoes no work."""
+    if isinstance(settings, dict):
+        return {name: _given(value) for name, value in settings.items() if value}
+    return [_given(value) for value in settings] if isinstance(settings, list) else settings

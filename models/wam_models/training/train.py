@@ -31,7 +31,7 @@ from wam_models.training.augment import mirror_actions
 from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses, plan_shortfall
 from wam_models.training.card import card, write_checkpoint
 from wam_models.training.claims import claim_autoencoder, claim_round
-from wam_models.training.clearance import FAR, obstacles
+from wam_models.training.clearance import obstacles
 from wam_models.training.recipe import Clearance, Recipe
 from wam_models.training.shards import Shards
 from wam_models.training.start import Start, open_start
@@ -84,8 +84,8 @@ def train_round(
             progress=_follower(report, f"latents of {name}", len(np.unique(store.frame_run))),
         )
         parts.append((store, latents))
-    met = None if plan.clearance is None else _obstacles(stores, plan.clearance, report)
-    data = TrainingSet.join(parts, recipe.held_out, met)
+    points = None if plan.clearance is None else _obstacles(stores, plan.clearance, report)
+    data = TrainingSet.join(parts, recipe.held_out, points)
 
     # 4. Metis.
     normaliser = _normaliser(recipe, data)
@@ -101,15 +101,15 @@ def train_round(
 
 
 def _obstacles(stores: dict[str, WindowStore], settings: Clearance, report: Report) -> list[np.ndarray]:
-    met = []
-    for name, store in stores.items():
-        follow = _follower(report, f"obstacles of {name}", len(np.unique(store.frame_run)))
-        met.append(obstacles(store, settings.lidar, follow))
-    if all((points == FAR).all() for points in met):
+    if all(np.isnan(store.met).all() for store in stores.values()):
         raise BagError(
             "no bag has a /scan and a camera_info, so nothing shows what to keep clear of: leave clearance out"
         )
-    return met
+    points = []
+    for name, store in stores.items():
+        follow = _follower(report, f"obstacles of {name}", len(np.unique(store.frame_run)))
+        points.append(obstacles(store, settings.lidar, follow))
+    return points
 
 
 def _autoencoder(
