@@ -1,0 +1,11 @@
+"""`wam bench`: scores and times, as a table and as JSON. Each benchmark is a module of its own name."""
+
+from __future__ import annotations
+
+from wam_tools.lazy import lazy_group
+
+BENCHMARKS = {
+    "yard": "Walks to the goal, success without contact within 60 s.",
+}
+
+app = lazy_group("wam bench", "wam_tools.bench", BENCHMARKS, "Score policies in closed loop, and measure plans.")
