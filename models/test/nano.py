@@ -7,8 +7,10 @@ from dataclasses import replace
 import torch
 
 from wam_models.metis.config import ActionConfig, Mask, MetisConfig
+from wam_models.metis.engine import make_engine
 from wam_models.metis.planning import MetisModel, MetisPolicy
 from wam_models.preprocessing import Normaliser, Preprocessing
+from wam_models.runtime.ladder import Rung
 from wam_models.wan.text import word_tokenizer
 
 TEXTS = ["walk to the goal", "walk slowly to the goal"]
@@ -71,7 +73,11 @@ def nano_normaliser() -> Normaliser:
     return Normaliser(np.full((5, 3), 0.2), np.full((5, 3), 0.5))
 
 
-def nano_policy(mask: Mask = Mask.ASYMMETRIC, *, noise_scale: float = 1.0, **options: int) -> MetisPolicy:
+def nano_policy(
+    mask: Mask = Mask.ASYMMETRIC, *, noise_scale: float = 1.0, rung: str = "cached", **options: object
+) -> MetisPolicy:
     model = nano_model(mask, noise_scale=noise_scale)
+    parts = model.parts()
+    engine = make_engine(parts, Rung(rung))
     preprocessing = Preprocessing(model.config.image_size)
-    return MetisPolicy(model, preprocessing, nano_normaliser(), "nano@0+0", **options)
+    return MetisPolicy(parts, engine, model.text.tokenizer, preprocessing, nano_normaliser(), "nano@0+0", **options)

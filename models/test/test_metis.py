@@ -10,7 +10,7 @@ from nano import TEXTS, nano_model
 from wam_models.flow_matching import euler_step, sigmas
 from wam_models.metis.config import Mask
 from wam_models.metis.model import Metis, Text
-from wam_models.metis.planning import sample_actions
+from wam_models.metis.sampling import sample_actions
 from wam_models.wan import block as wan
 
 
@@ -48,7 +48,7 @@ def test_planning_from_the_cache_equals_the_joint_forward(mask: Mask) -> None:
     with torch.no_grad():
         text = text_of(model)
         _, joint = model.network(**values, text=text)
-        prefix = model.network.read_observation(values["observed"], text)
+        prefix = list(model.network.read_observation(values["observed"], text))
         cached = model.network.step_action(prefix, values["state"], values["actions"], values["action_time"], text)
     assert (cached - joint).abs().max() < 1e-5
     assert joint.abs().max() > 1e-2
@@ -121,22 +121,35 @@ def test_observation_and_text_reach_actions_and_video(mask: Mask) -> None:
 def test_a_walk_through_the_blocks_is_the_library_forward() -> None:
     """One segment alone, attending to itself, is what WanTransformer3DModel computes with per-token times."""
     model = nano_model()
-    video: WanTransformer3DModel = model.network.video
-    latents = inputs(model.network)["observed"]
+    network = model.network
+    library = WanTransformer3DModel(**model.config.video).eval()
+    weights = network.state_dict()
+    library.load_state_dict({name.removeprefix("video."): weights[name] for name in weights if "video." in name[:6]})
+    latents = inputs(network)["observed"]
     text = model.text(TEXTS)
     tokens = latents.shape[2] * model.config.tokens_per_latent
     with torch.no_grad():
-        expected = video(latents, torch.full((2, tokens), 600.0), text, return_dict=False)[0]
-        embedding, projection = wan.embed_time(video.condition_embedder, torch.full((2, 1), 0.6), torch.float32)
-        projected = video.condition_embedder.text_embedder(text)
-        rotary = video.rope(latents)
-        x = video.patch_embedding(latents).flatten(2).transpose(1, 2)
-        for block in video.blocks:
-            mod = wan.modulation(block, projection)
-            query, own = wan.queries_keys_values(block, x, mod, rotary)
-            x = wan.finish(block, x, wan.attend(block, query, own), mod, wan.text_keys_values(block, projected))
-        found = model.network._read_out_video(x, embedding, latents.shape)
+        expected = library(latents, torch.full((2, tokens), 600.0), text, return_dict=False)[0]
+        embedding, projection = wan.embed_time(library.condition_embedder, torch.full((2, 1), 0.6), torch.float32)
+        projected = library.condition_embedder.text_embedder(text)
+        x, rotary = network.embed_video(latents), network.video_rotary(0, latents.shape[2])
+        for layer in network.layers:
+            mod = wan.modulation(layer.video, projection)
+            query, own = wan.queries_keys_values(layer.video, x, mod, rotary)
+            read = wan.text_keys_values(layer.video, projected)
+            x = wan.finish(layer.video, x, wan.attend(query, own), mod, read)
+        found = network.read_out_video(x, embedding, latents.shape)
     assert (found - expected).abs().max() < 1e-5
+
+
+def test_a_state_dict_has_wan_s_own_names() -> None:
+    network = nano_model().network
+    names = set(network.state_dict())
+    with torch.device("meta"):
+        library = {f"video.{name}" for name in WanTransformer3DModel(**network.config.video).state_dict()}
+    assert library <= names
+    assert all(name.startswith(("video.", "action.")) for name in names)
+    assert "action.blocks.2.attn1.to_q.weight" in names
 
 
 def test_the_real_action_expert_has_the_published_size() -> None:

@@ -76,7 +76,7 @@ def test_its_stages_add_up_to_no_more_than_it_took() -> None:
     plan = policy.plan(observation())
     took = 1e3 * (perf_counter() - began)
     assert isinstance(plan, Plan)
-    assert list(plan.timings) == ["preprocess", "text", "vae", "flow", "postprocess"]
+    assert list(plan.timings) == ["preprocess", "text", "vae", "prefill", "flow", "postprocess"]
     assert sum(plan.timings.values()) <= took
 
 
@@ -132,7 +132,7 @@ def test_a_bad_observation_is_refused_with_its_reason(changes: dict, reason: Ref
 def test_an_output_that_is_not_finite_is_refused() -> None:
     policy = nano_policy()
     with torch.no_grad():
-        policy._model.network.action.head.bias.fill_(float("nan"))
+        policy._engine._network.action.head.bias.fill_(float("nan"))
     answer = policy.plan(observation())
     assert isinstance(answer, Refusal) and answer.reason is RefusalReason.OUTPUT_NOT_FINITE
 
@@ -143,7 +143,7 @@ def test_running_out_of_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("tried to allocate 12 GiB")
 
-    monkeypatch.setattr(policy._model.network, "read_observation", full)
+    monkeypatch.setattr(policy._engine, "act", full)
     answer = policy.plan(observation())
     assert isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY and "12 GiB" in answer.message
 

@@ -44,19 +44,25 @@ def load_policy(
     directory: str | Path,
     *,
     device: str = "cpu",
+    precision: str = "float32",
+    rung: str = "cached",
     steps: int | None = None,
     seed: int = 0,
     mask: str | None = None,
+    candidates: int = 1,
+    imagine: bool = False,
     threads: int | None = None,
 ) -> Policy:
     """The policy in a checkpoint directory, or a baseline by its name (`baseline:stop`, `baseline:straight`,
     `baseline:constant_velocity`).
 
-    steps: flow-matching steps a plan, default the checkpoint's own; mask: another attention pattern than the trained
-    one, for ablations; threads: processor threads of this process, default torch's.
+    device: cpu or cuda; precision: float32 or bfloat16; rung: of the speed ladder, see runtime.ladder.Rung; steps:
+    flow-matching steps a plan, default the checkpoint's own; mask: another attention pattern than the trained one, for
+    ablations; candidates: trajectories a plan chooses among; imagine: whether plans come with the video that they would
+    lead to; threads: processor threads of this process, default torch's. A baseline has no use for any of them.
 
-    Raises CheckpointError (a ValueError whose text names the fix) when the directory is missing, corrupt or its
-    hash is not the one recorded when it was written.
+    Raises ValueError whose text names the fix: CheckpointError when the directory is missing, corrupt or its hash is not
+    the one recorded when it was written, PrecisionError when the rung would plan otherwise than the plain path.
     """
     name = str(directory)
     if name.startswith("baseline:"):
@@ -65,4 +71,15 @@ def load_policy(
         return make_baseline(name.removeprefix("baseline:"))
     from wam_models.checkpoint import open_policy
 
-    return open_policy(Path(directory), device=device, steps=steps, seed=seed, mask=mask, threads=threads)
+    return open_policy(
+        Path(directory),
+        threads,
+        device=device,
+        precision=precision,
+        rung=rung,
+        steps=steps,
+        seed=seed,
+        mask=mask,
+        candidates=candidates,
+        imagine=imagine,
+    )

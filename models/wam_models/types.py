@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -28,7 +29,8 @@ class Observation:
     """What the robot knows at one instant, the stamp of the newest frame.
 
     frames: uint8 (K, V, H, W, 3) RGB, oldest first; stamps: float64 (K,) seconds, strictly increasing;
-    cameras: V names; goal: (x, y) in metres in base_link at the newest stamp, or None.
+    cameras: V names; goal: (x, y) in metres in base_link at the newest stamp, or None; committed: float64 (P, 3) poses
+    in base_link at the newest stamp, the first points of the plan to come, which are being driven already.
     Raises ValueError when a shape or type is wrong. Values (NaN speed, black frame) are the policy's to refuse.
     """
 
@@ -38,8 +40,11 @@ class Observation:
     ego: EgoState
     instruction: str
     goal: tuple[float, float] | None = None
+    committed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.committed is not None and (self.committed.ndim != 2 or self.committed.shape[1] != 3):
+            raise ValueError(f"committed points must be (P, 3), got {self.committed.shape}")
         if self.frames.dtype != np.uint8 or self.frames.ndim != 5 or self.frames.shape[-1] != 3:
             raise ValueError(f"frames must be uint8 (K, V, H, W, 3), got {self.frames.dtype} {self.frames.shape}")
         if self.stamps.shape != (self.frames.shape[0],):
@@ -84,17 +89,31 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class ImaginedVideo:
+    """The future that a plan would lead to. latents: float32 (C, T, h, w), normalised; the frames they stand for come
+    every dt seconds after the stamp."""
+
+    latents: np.ndarray
+    dt: float
+    _decode: Callable[[], np.ndarray] = field(repr=False, compare=False)
+
+    def frames(self) -> np.ndarray:
+        """uint8 (F, H, W, 3). Decoding takes longer than the plan took."""
+        return self._decode()
+
+
+@dataclass(frozen=True)
 class Plan:
     """A policy's answer. candidates: (N, H, 3) like Trajectory.poses with scores (N,), higher is better; timings:
-    milliseconds by stage, one after the other, so that their sum is the plan's; imagined: uint8 (T, H, W, 3) future
-    video, only when it was asked for."""
+    milliseconds by stage, one after the other, so that their sum is the plan's; imagined: only when it was asked
+    for."""
 
     trajectory: Trajectory
     candidates: np.ndarray
     scores: np.ndarray
     timings: dict[str, float]
     model_id: str
-    imagined: np.ndarray | None = field(default=None, repr=False)
+    imagined: ImaginedVideo | None = field(default=None, repr=False)
 
 
 class RefusalReason(str, Enum):

@@ -15,7 +15,7 @@ from diffusers.models.transformers.transformer_wan import (
 from torch import Tensor, nn
 
 from wam_models.metis.config import ActionConfig
-from wam_models.wan.block import Rotary
+from wam_models.wan.block import Rotary, pairs
 
 
 class ActionBlock(nn.Module):
@@ -40,6 +40,8 @@ class ActionExpert(nn.Module):
     The state token has flow time 0 (it is known), the points the time of their noise.
     """
 
+    rotary: Rotary
+
     def __init__(self, config: ActionConfig, video: WanTransformer3DModel) -> None:
         super().__init__()
         wan = video.config
@@ -60,13 +62,8 @@ class ActionExpert(nn.Module):
         cos, sin = get_1d_rotary_pos_embed(
             head_dim, config.points + 1, use_real=True, repeat_interleave_real=True, freqs_dtype=torch.float64
         )
-        self.register_buffer("cos", cos.float()[None, :, None], persistent=False)
-        self.register_buffer("sin", sin.float()[None, :, None], persistent=False)
-
-    @property
-    def rotary(self) -> Rotary:
-        """1-D positions: the state at 0, the points at 1, 2, ..."""
-        return self.cos, self.sin
+        # 1-D positions: the state at 0, the points at 1, 2, ...
+        self.register_buffer("rotary", pairs(cos[None, :, None], sin[None, :, None]), persistent=False)
 
     def embed(self, state: Tensor, actions: Tensor) -> Tensor:
         """state (B, S), actions (B, points, values) -> tokens (B, 1 + points, width)."""

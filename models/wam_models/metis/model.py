@@ -1,27 +1,32 @@
-"""Metis, the network: joint forward for training, observation prefix and action step for planning.
+"""Metis, the network: joint forward for training, observation and steps apart for planning.
 
 Source: the Metis paper (mixture of transformers over Wan2.2-TI2V-5B, asymmetric attention, joint flow matching). Three
-segments of tokens walk the layers side by side: the observation (flow time 0), the future video, and the actions with
-the ego state. The observation never looks at the other two: planning reads it once and keeps its keys and values.
+segments of tokens walk the layers: the observation (flow time 0), the future video, and the actions with the ego state.
+The observation never looks at the other two: planning reads it once and keeps its keys and values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.experts import ActionExpert
+from wam_models.metis.observed import Observed, Read
 from wam_models.wan import block as wan
 from wam_models.wan.block import KeysValues, Modulation, Rotary
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Tokens of one kind on their way through the layers. tokens: (B, L, d); time_projection: (B, L or 1, 6, d)."""
+class Segment(NamedTuple):
+    """Tokens of one kind on their way through the layers. tokens: (B, L, d); time_projection: (B, L or 1, 6, d).
+
+    A tuple, because what wraps a layer looks for tensors in tuples alone."""
 
     tokens: Tensor
     time_projection: Tensor
@@ -39,29 +44,17 @@ class Text:
     action: list[KeysValues]
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """What planning keeps of an observation: keys and values of its tokens, one entry a layer."""
-
-    layers: list[KeysValues]
-
-    def repeat(self, times: int) -> Prefix:
-        """The same observation for several candidates, without a copy."""
-        grown = [KeysValues(*(t.expand(times, *t.shape[1:]) for t in layer)) for layer in self.layers]
-        return Prefix(grown)
-
-    def repeat_interleave(self, times: int) -> Prefix:
-        """Each observation of a batch `times` times in a row."""
-        grown = [KeysValues(*(t.repeat_interleave(times, dim=0) for t in layer)) for layer in self.layers]
-        return Prefix(grown)
-
-
 class MoTLayer(nn.Module):
-    """One layer of both experts: the unit of checkpointing, compiling and sharding."""
+    """One layer of both experts: the unit of checkpointing, compiling and sharding. Its weights are used in its methods
+    alone, for of a sharded layer they are whole only there."""
 
     def __init__(self, video: nn.Module, action: nn.Module) -> None:
         super().__init__()
         self.video, self.action = video, action
+
+    def read_text(self, video: Tensor, action: Tensor, bias: Tensor | None) -> tuple[KeysValues, KeysValues]:
+        """Cross-attention keys and values of both experts, each of its own projection (B, L, d) of the instruction."""
+        return wan.text_keys_values(self.video, video, bias), wan.text_keys_values(self.action, action, bias)
 
     def forward(
         self,
@@ -70,38 +63,42 @@ class MoTLayer(nn.Module):
         action: Segment,
         text: tuple[KeysValues, KeysValues],
         mask: Mask,
+        last: bool,
     ) -> tuple[Segment, Segment | None, Segment]:
-        """All segments through this layer: three attention calls, none of which needs a mask."""
-        video_text, action_text = text
-        mod_o, query_o, kv_o = _project(self.video, observation)
-        mod_a, query_a, kv_a = _project(self.action, action)
-        seen_by_action = wan.join(kv_o, kv_a)
-        if future is not None:
-            mod_f, query_f, kv_f = _project(self.video, future)
-            seen = wan.join(kv_o, kv_f) if mask is Mask.ISOLATED else wan.join(kv_o, kv_f, kv_a)
-            if mask is Mask.JOINT:
-                seen_by_action = seen
-            attended = wan.attend(self.video, query_f, seen)
-            future = future.advanced(wan.finish(self.video, future.tokens, attended, mod_f, video_text))
-        attended = wan.attend(self.video, query_o, kv_o)
-        observation = observation.advanced(wan.finish(self.video, observation.tokens, attended, mod_o, video_text))
-        attended = wan.attend(self.action, query_a, seen_by_action)
-        action = action.advanced(wan.finish(self.action, action.tokens, attended, mod_a, action_text))
+        """All segments through this layer."""
+        # Not self.read and self.step: each would gather and drop the weights of a sharded layer once more.
+        observation, kept = MoTLayer.read(self, observation, text[0], last)
+        future, action = MoTLayer.step(self, future, action, Read(kept), text, mask)
         return observation, future, action
 
-    def read_observation(self, observation: Segment, video_text: KeysValues, last: bool) -> tuple[Segment, KeysValues]:
-        """The observation alone; of the last layer only keys and values are wanted, so the rest is not computed."""
+    def read(self, observation: Segment, video_text: KeysValues, last: bool) -> tuple[Segment, KeysValues]:
+        """The observation; of the last layer only keys and values are wanted, so the rest is not computed."""
         mod, query, kept = _project(self.video, observation)
         if last:
             return observation, kept
-        attended = wan.attend(self.video, query, kept)
+        attended = wan.attend(query, kept)
         return observation.advanced(wan.finish(self.video, observation.tokens, attended, mod, video_text)), kept
 
-    def step_action(self, action: Segment, observed: KeysValues, action_text: KeysValues) -> Segment:
-        """The actions alone, on the kept observation."""
-        mod, query, own = _project(self.action, action)
-        attended = wan.attend(self.action, query, wan.join(observed, own))
-        return action.advanced(wan.finish(self.action, action.tokens, attended, mod, action_text))
+    def step(
+        self,
+        future: Segment | None,
+        action: Segment,
+        observed: Observed,
+        text: tuple[KeysValues, KeysValues],
+        mask: Mask,
+    ) -> tuple[Segment | None, Segment]:
+        """The actions, and the future video if there is one, on what was read of the observation."""
+        video_text, action_text = text
+        mod_a, query_a, kv_a = _project(self.action, action)
+        if future is None:
+            seen = observed.seen_by_action(kv_a)
+        else:
+            mod_f, query_f, kv_f = _project(self.video, future)
+            seen_by_future, seen = observed.seen_by_both(kv_f, kv_a, mask)
+            attended = wan.attend(query_f, seen_by_future)
+            future = future.advanced(wan.finish(self.video, future.tokens, attended, mod_f, video_text))
+        attended = wan.attend(query_a, seen)
+        return future, action.advanced(wan.finish(self.action, action.tokens, attended, mod_a, action_text))
 
 
 def _project(block: nn.Module, segment: Segment) -> tuple[Modulation, Tensor, KeysValues]:
@@ -111,29 +108,36 @@ def _project(block: nn.Module, segment: Segment) -> tuple[Modulation, Tensor, Ke
 
 
 class Metis(nn.Module):
-    """Latents are normalised, (B, C, T, h, w); text is (B, L, text_dim); times are flow times in [0, 1], 1 is noise."""
+    """Latents are normalised, (B, C, T, h, w); text is (B, L, text_dim); times are flow times in [0, 1], 1 is noise.
+
+    Parameters have Wan's own names in a state dict (`video.blocks.0.attn1.to_q.weight`); as modules, the blocks of both
+    experts stand under `layers`, so that what wraps a layer meets both.
+    """
 
     def __init__(self, config: MetisConfig) -> None:
         super().__init__()
         self.config = config
+        self.checkpointing = False  # of each layer, in training
         self.video = WanTransformer3DModel(**config.video)
         self.action = ActionExpert(config.action, self.video)
-        # Not registered: the blocks already belong to the experts, whose parameter names are Wan's own.
-        self._layers = [MoTLayer(v, a) for v, a in zip(self.video.blocks, self.action.blocks, strict=True)]
+        pairs = zip(self.video.blocks, self.action.blocks, strict=True)
+        self.layers = nn.ModuleList(MoTLayer(*pair) for pair in pairs)
+        del self.video.blocks, self.action.blocks
+        self.register_state_dict_post_hook(_to_public_names)
+        self.register_load_state_dict_pre_hook(_to_module_names)
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return self.video.patch_embedding.weight.dtype
 
-    def read_text(self, text: Tensor) -> Text:
-        """Embedded instruction (B, L, text_dim) -> keys and values for every layer of both experts."""
+    def read_text(self, text: Tensor, bias: Tensor | None = None) -> Text:
+        """Embedded instruction (B, L, text_dim) -> keys and values for every layer of both experts. bias: see
+        KeysValues; (1, 1, 1, L)."""
         video = self.video.condition_embedder.text_embedder(text)
         action = self.action.condition_embedder.text_embedder(text)
-        return Text(
-            [wan.text_keys_values(layer.video, video) for layer in self._layers],
-            [wan.text_keys_values(layer.action, action) for layer in self._layers],
-        )
+        read = [layer.read_text(video, action, bias) for layer in self.layers]
+        return Text([layer for layer, _ in read], [layer for _, layer in read])
 
     def forward(
         self,
@@ -151,59 +155,64 @@ class Metis(nn.Module):
         state: (B, S); actions: (B, points, values) noised at action_time (B, points).
         """
         obs, fut = self._video_segments(observed, future, future_time)
-        act, act_embedding = self._action_segment(state, actions, action_time)
-        for index, layer in enumerate(self._layers):
-            obs, fut, act = layer(obs, fut, act, (text.video[index], text.action[index]), self.config.mask)
+        act, act_embedding = self.action_segment(state, actions, action_time)
+        for index, layer in enumerate(self.layers):
+            both = text.video[index], text.action[index]
+            obs, fut, act = self._through(layer, obs, fut, act, both, self.config.mask, index == len(self.layers) - 1)
         video = None
         if fut is not None and future is not None and future_time is not None:
             embedding, _ = wan.embed_time(self.video.condition_embedder, future_time[:, None], fut.tokens.dtype)
-            video = self._read_out_video(fut.tokens, embedding, future.shape)
+            video = self.read_out_video(fut.tokens, embedding, future.shape)
         return video, self.action.read_out(act.tokens, act_embedding)
 
-    def read_observation(self, observed: Tensor, text: Text) -> Prefix:
-        """Clean latents (B, C, K, h, w) -> what every action step of this plan needs of them."""
+    def read_observation(self, observed: Tensor, text: Text) -> list[KeysValues]:
+        """Clean latents (B, C, K, h, w) -> what every step of this plan needs of them, one entry a layer."""
         segment, _ = self._video_segments(observed, None, None)
         kept = []
-        for index, layer in enumerate(self._layers):
-            last = index == len(self._layers) - 1
-            segment, keys_values = layer.read_observation(segment, text.video[index], last)
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            segment, keys_values = self._through(layer.read, segment, text.video[index], last)
             kept.append(keys_values)
-        return Prefix(kept)
+        return kept
 
-    def step_action(self, prefix: Prefix, state: Tensor, actions: Tensor, action_time: Tensor, text: Text) -> Tensor:
-        """One evaluation of the action flow on a kept observation; equals the actions of `forward` to rounding, for
-        the asymmetric and the isolated mask."""
-        segment, embedding = self._action_segment(state, actions, action_time)
-        for index, layer in enumerate(self._layers):
-            segment = layer.step_action(segment, prefix.layers[index], text.action[index])
+    def step_action(
+        self, prefix: Sequence[KeysValues], state: Tensor, actions: Tensor, action_time: Tensor, text: Text
+    ) -> Tensor:
+        """One evaluation of the action flow on an observation that was read; equals the actions of `forward` to
+        rounding, for the asymmetric and the isolated mask."""
+        segment, embedding = self.action_segment(state, actions, action_time)
+        _, segment = self.step(None, segment, [Read(layer) for layer in prefix], text)
         return self.action.read_out(segment.tokens, embedding)
 
-    def _video_segments(
-        self, observed: Tensor, future: Tensor | None, future_time: Tensor | None
-    ) -> tuple[Segment, Segment | None]:
-        latents = observed if future is None else torch.cat([observed, future], dim=2)
-        cos, sin = self.video.rope(latents)
-        # The residual stream keeps the precision of the weights, also under autocast.
-        tokens = self.video.patch_embedding(latents).flatten(2).transpose(1, 2).to(self.dtype)
-        length = observed.shape[2] * self.config.tokens_per_latent
-        embedder = self.video.condition_embedder
-        clean = torch.zeros(observed.shape[0], 1, device=observed.device)
-        _, projection = wan.embed_time(embedder, clean, tokens.dtype)
-        obs = Segment(tokens[:, :length], projection, (cos[:, :length], sin[:, :length]))
-        if future is None or future_time is None:
-            return obs, None
-        _, projection = wan.embed_time(embedder, future_time[:, None], tokens.dtype)
-        return obs, Segment(tokens[:, length:], projection, (cos[:, length:], sin[:, length:]))
+    def step(
+        self, future: Segment | None, action: Segment, observed: Sequence[Observed], text: Text
+    ) -> tuple[Segment | None, Segment]:
+        """Actions and future video through all layers, on an observation that was read."""
+        for index, layer in enumerate(self.layers):
+            both = text.video[index], text.action[index]
+            future, action = self._through(layer.step, future, action, observed[index], both, self.config.mask)
+        return future, action
 
-    def _action_segment(self, state: Tensor, actions: Tensor, time: Tensor) -> tuple[Segment, Tensor]:
-        tokens = self.action.embed(state, actions).to(self.dtype)
-        known = torch.zeros_like(time[:, :1])
-        embedding, projection = wan.embed_time(
-            self.action.condition_embedder, torch.cat([known, time], dim=1), tokens.dtype
-        )
-        return Segment(tokens, projection, self.action.rotary), embedding
+    def _through(self, part: Callable[..., Any], *arguments: Any) -> Any:
+        """part(*arguments); with checkpointing only the arguments are kept for the backward pass, which computes it
+        again."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(part, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return part(*arguments)
 
-    def _read_out_video(self, tokens: Tensor, embedding: Tensor, shape: torch.Size) -> Tensor:
+    def embed_video(self, latents: Tensor) -> Tensor:
+        """Latent frames (B, C, T, h, w) -> tokens (B, L, d)."""
+        return self.video.patch_embedding(latents).flatten(2).transpose(1, 2).to(self.dtype)
+
+    def video_rotary(self, first: int, count: int) -> Rotary:
+        """Of the latent frames `first` to `first + count - 1` of a clip."""
+        _, height, width = self.config.latent_size
+        clip = self.action.rotary.new_empty(()).expand(1, 1, first + count, height, width)
+        skipped = first * self.config.tokens_per_latent
+        return wan.pairs(*(table[:, skipped:] for table in self.video.rope(clip)))
+
+    def read_out_video(self, tokens: Tensor, embedding: Tensor, shape: torch.Size) -> Tensor:
+        """Tokens (B, L, d) and their time embedding (B, 1, d) -> velocity of the flow of latents of `shape`."""
         table = self.video.scale_shift_table.float().unsqueeze(0) + embedding.unsqueeze(2).float()
         shift, scale = table.unbind(dim=2)
         out = (self.video.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
@@ -211,3 +220,44 @@ class Metis(nn.Module):
         pt, ph, pw = self.video.config.patch_size
         out = self.video.proj_out(out).reshape(batch, frames // pt, height // ph, width // pw, pt, ph, pw, -1)
         return out.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+    def _video_segments(
+        self, observed: Tensor, future: Tensor | None, future_time: Tensor | None
+    ) -> tuple[Segment, Segment | None]:
+        embedder, count = self.video.condition_embedder, observed.shape[2]
+        tokens = self.embed_video(observed)
+        clean = torch.zeros(observed.shape[0], 1, device=observed.device)
+        _, projection = wan.embed_time(embedder, clean, tokens.dtype)
+        obs = Segment(tokens, projection, self.video_rotary(0, count))
+        if future is None or future_time is None:
+            return obs, None
+        tokens = self.embed_video(future)
+        _, projection = wan.embed_time(embedder, future_time[:, None], tokens.dtype)
+        return obs, Segment(tokens, projection, self.video_rotary(count, future.shape[2]))
+
+    def action_segment(self, state: Tensor, actions: Tensor, time: Tensor) -> tuple[Segment, Tensor]:
+        """Ego state and actions noised at `time` (B, points), with the embedding of the times (B, 1 + points, d)."""
+        tokens = self.action.embed(state, actions).to(self.dtype)
+        known = torch.zeros_like(time[:, :1])
+        embedding, projection = wan.embed_time(
+            self.action.condition_embedder, torch.cat([known, time], dim=1), tokens.dtype
+        )
+        return Segment(tokens, projection, self.action.rotary), embedding
+
+
+_EXPERTS = ("video", "action")
+
+
+def _to_public_names(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
+    """layers.N.video.X -> video.blocks.N.X"""
+    for name in [name for name in state if name.startswith(f"{prefix}layers.")]:
+        number, expert, rest = name.removeprefix(f"{prefix}layers.").split(".", 2)
+        state[f"{prefix}{expert}.blocks.{number}.{rest}"] = state.pop(name)
+
+
+def _to_module_names(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    for expert in _EXPERTS:
+        blocks = f"{prefix}{expert}.blocks."
+        for name in [name for name in state if name.startswith(blocks)]:
+            number, rest = name.removeprefix(blocks).split(".", 1)
+            state[f"{prefix}layers.{number}.{expert}.{rest}"] = state.pop(name)

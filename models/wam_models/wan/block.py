@@ -11,17 +11,25 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-Rotary = tuple[Tensor, Tensor]
+# (1, L, 1, head_dim / 2, 2) float32: cosine and sine for each pair of a head's values.
+Rotary = Tensor
 
 
 class KeysValues(NamedTuple):
-    """Both (B, L, heads, head_dim); keys are normalised and rotated, ready to be attended to."""
+    """Both (B, L, heads, head_dim); keys are normalised and rotated, ready to be attended to. bias: added to the
+    scores, broadcast to (B, heads, queries, L): the logarithm of how often a key counts, -inf for one out of sight."""
 
     keys: Tensor
     values: Tensor
+    bias: Tensor | None = None
+
+    def repeat_interleave(self, times: int) -> KeysValues:
+        """Each entry of the batch `times` times in a row."""
+        keys, values = (part.repeat_interleave(times, dim=0) for part in (self.keys, self.values))
+        return KeysValues(keys, values, self.bias)
 
 
 class Modulation(NamedTuple):
@@ -41,17 +49,26 @@ def modulation(block: nn.Module, time_projection: Tensor) -> Modulation:
     return Modulation(*table.unbind(dim=2))
 
 
+def pairs(cos: Tensor, sin: Tensor) -> Rotary:
+    """From the library's tables (1, L, 1, head_dim), in which each entry stands twice."""
+    return torch.stack([cos[..., 0::2], sin[..., 0::2]], dim=-1).float()
+
+
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """Rotary embedding of interleaved pairs. x: (B, L, heads, head_dim); rotary: cos and sin (1, L, 1, head_dim)."""
-    cos, sin = rotary[0][..., 0::2], rotary[1][..., 0::2]
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).type_as(x)
+    """Rotary embedding of interleaved pairs. x: (B, L, heads, head_dim)."""
+    halves = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # compilers know no complex numbers, but make one pass of these
+        (even, odd), (cos, sin) = halves.unbind(-1), rotary.unbind(-1)
+        turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    else:  # one pass in place of eight
+        turned = torch.view_as_real(torch.view_as_complex(halves) * torch.view_as_complex(rotary))
+    return turned.flatten(-2).type_as(x)
 
 
 def queries_keys_values(block: nn.Module, x: Tensor, mod: Modulation, rotary: Rotary) -> tuple[Tensor, KeysValues]:
     """Self-attention projections of the tokens x (B, L, d): queries (B, L, heads, head_dim), keys and values."""
     attention = block.attn1
-    normed = (block.norm1(x.float()) * (1 + mod.attention_scale) + mod.attention_shift).type_as(x)
+    normed = _modulated(block.norm1, x, mod.attention_shift, mod.attention_scale)
     if attention.fused_projections:
         query, key, value = attention.to_qkv(normed).chunk(3, dim=-1)
     else:
@@ -62,34 +79,39 @@ def queries_keys_values(block: nn.Module, x: Tensor, mod: Modulation, rotary: Ro
     return rotate(query, rotary), KeysValues(rotate(key, rotary), value.unflatten(2, split))
 
 
-def text_keys_values(block: nn.Module, text: Tensor) -> KeysValues:
+def text_keys_values(block: nn.Module, text: Tensor, bias: Tensor | None = None) -> KeysValues:
     """Cross-attention keys and values of the projected text (B, L, d). They depend on the instruction alone."""
     attention = block.attn2
-    if attention.fused_projections:
-        key, value = attention.to_kv(text).chunk(2, dim=-1)
-    else:
-        key, value = attention.to_k(text), attention.to_v(text)
     split = (attention.heads, -1)
-    return KeysValues(_rms(attention.norm_k, key).unflatten(2, split), value.unflatten(2, split))
+    key, value = attention.to_k(text), attention.to_v(text)
+    return KeysValues(_rms(attention.norm_k, key).unflatten(2, split), value.unflatten(2, split), bias)
 
 
-def attend(block: nn.Module, query: Tensor, context: KeysValues) -> Tensor:
-    """Attention without a mask, (B, L, heads, head_dim) -> (B, L, heads * head_dim), on the block's chosen backend."""
+def attend(query: Tensor, context: KeysValues) -> Tensor:
+    """Attention of queries (B, L, heads, head_dim) to keys of a batch of B, or of 1, which all of them then share
+    without a copy -> (B, L, heads * head_dim)."""
+    batch = query.shape[0]
+    folded = query.flatten(0, 1)[None] if context.keys.shape[0] == 1 < batch else query
     # Under autocast the normalised queries and keys come out wider than the values.
-    query, keys = query.type_as(context.values), context.keys.type_as(context.values)
-    out = dispatch_attention_fn(query, keys, context.values, backend=block.attn1.processor._attention_backend)
-    return out.flatten(2, 3)
+    query, keys, values = (part.type_as(context.values).transpose(1, 2) for part in (folded, *context[:2]))
+    out = F.scaled_dot_product_attention(query, keys, values, attn_mask=context.bias)
+    return out.transpose(1, 2).flatten(2, 3).reshape(batch, -1, out.shape[1] * out.shape[3])
 
 
 def finish(block: nn.Module, x: Tensor, attended: Tensor, mod: Modulation, text: KeysValues) -> Tensor:
     """The rest of the block after self-attention: output projection, cross-attention to the text, feed-forward."""
-    out = block.attn1.to_out[1](block.attn1.to_out[0](attended))
-    x = (x.float() + out * mod.attention_gate).type_as(x)
+    out = block.attn1.to_out[0](attended)
+    x = torch.addcmul(x.float(), out.float(), mod.attention_gate).type_as(x)
     normed = block.norm2(x.float()).type_as(x)
     query = _rms(block.attn2.norm_q, block.attn2.to_q(normed)).unflatten(2, (block.attn2.heads, -1))
-    x = x + block.attn2.to_out[1](block.attn2.to_out[0](attend(block, query, text)))
-    normed = (block.norm3(x.float()) * (1 + mod.ffn_scale) + mod.ffn_shift).type_as(x)
-    return (x.float() + block.ffn(normed).float() * mod.ffn_gate).type_as(x)
+    x = x + block.attn2.to_out[0](attend(query, text))
+    normed = _modulated(block.norm3, x, mod.ffn_shift, mod.ffn_scale)
+    return torch.addcmul(x.float(), block.ffn(normed).float(), mod.ffn_gate).type_as(x)
+
+
+def _modulated(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    normed = norm(x.float())
+    return torch.addcmul(normed + shift, normed, scale).type_as(x)
 
 
 def _rms(norm: nn.RMSNorm, x: Tensor) -> Tensor:
@@ -98,7 +120,7 @@ def _rms(norm: nn.RMSNorm, x: Tensor) -> Tensor:
 
 
 def join(*parts: KeysValues) -> KeysValues:
-    """Keys and values of several segments, one after the other."""
+    """Keys and values of several segments without biases, one after the other."""
     return KeysValues(torch.cat([p.keys for p in parts], dim=1), torch.cat([p.values for p in parts], dim=1))
 
 
@@ -109,6 +131,6 @@ def embed_time(embedder: nn.Module, time: Tensor, dtype: torch.dtype) -> tuple[T
     998.39 and 1000 are the same number.
     """
     sinusoid = embedder.timesteps_proj(1000.0 * time.float().flatten()).unflatten(0, time.shape)
-    embedding = embedder.time_embedder(sinusoid.to(embedder.time_proj.weight.dtype))
-    projection = embedder.time_proj(embedder.act_fn(embedding)).unflatten(-1, (6, -1))
-    return embedding.to(dtype), projection
+    embedding = embedder.time_embedder(sinusoid.to(embedder.time_embedder.linear_1.weight.dtype))
+    narrow = embedder.act_fn(embedding).to(embedder.time_proj.weight.dtype)
+    return embedding.to(dtype), embedder.time_proj(narrow).unflatten(-1, (6, -1))

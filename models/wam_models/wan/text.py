@@ -31,6 +31,15 @@ def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))]
 
 
+def unknown_words(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words of a text that the tokenizer does not know; none for a tokenizer without an unknown token."""
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    if unknown is None:
+        return []
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    return [text[a:b] for number, (a, b) in zip(encoding.ids, encoding.offsets) if number == unknown]
+
+
 class InstructionEncoder(nn.Module):
     """config: keyword arguments of UMT5Config; length: tokens of the output, as the Wan pipelines pad it.
 
@@ -42,14 +51,6 @@ class InstructionEncoder(nn.Module):
         self.tokenizer, self.length = tokenizer, length
         # Without dropout: it draws from torch's global generator, so that no seed would fix the weights.
         self.encoder = UMT5EncoderModel(UMT5Config(**{"dropout_rate": 0.0, **config}))
-
-    def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that the tokenizer does not know; none for a tokenizer without an unknown token."""
-        unknown = self.tokenizer.token_to_id(UNKNOWN)
-        if unknown is None:
-            return []
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        return [text[a:b] for number, (a, b) in zip(encoding.ids, encoding.offsets) if number == unknown]
 
     def forward(self, texts: list[str]) -> Tensor:
         """(B, length, d_model)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
@@ -35,7 +36,8 @@ class _QuickNorm(WanRMS_norm):
 
 
 class VideoAutoencoder(nn.Module):
-    """Frames in [-1, 1] to normalised latents and back. config: keyword arguments of AutoencoderKLWan.
+    """Frames in [-1, 1] to normalised latents and back. config: keyword arguments of AutoencoderKLWan; quick: with
+    faster arithmetic of the same results.
 
     Not re-entrant: the library keeps its temporal cache on the module, so one instance serves one thread.
     """
@@ -43,10 +45,10 @@ class VideoAutoencoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], *, quick: bool = True) -> None:
         super().__init__()
         self.vae = AutoencoderKLWan(**config)
-        for module in self.vae.modules():
+        for module in self.vae.modules() if quick else ():
             if type(module) is WanCausalConv3d:
                 module.__class__ = _FrameAwareConv
             elif type(module) is WanRMS_norm:
@@ -61,6 +63,19 @@ class VideoAutoencoder(nn.Module):
         self.vae.register_to_config(latents_mean=latents_mean, latents_std=latents_std)
         self.mean.copy_(torch.tensor(latents_mean).view_as(self.mean))
         self.std.copy_(torch.tensor(latents_std).view_as(self.std))
+
+    def pixels(self, frame: np.ndarray) -> Tensor:
+        """uint8 (H, W, 3) -> (1, 3, 1, H, W) in [-1, 1], in the precision of the weights."""
+        weight = self.vae.encoder.conv_in.weight
+        return to_unit(torch.from_numpy(frame).to(weight.device)).to(weight.dtype)[None, :, None]
+
+    def as_library(self) -> VideoAutoencoder:
+        """The same weights, not copied, under the library's own arithmetic alone: what others are measured against."""
+        with torch.device("meta"):
+            other = VideoAutoencoder(dict(self.vae.config), quick=False)
+        other.vae.load_state_dict(self.vae.state_dict(), assign=True)
+        other.mean, other.std = self.mean, self.std
+        return other.eval()
 
     def encode(self, frames: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1], T = 1 modulo the temporal factor -> (B, C, 1 + (T - 1) / factor, h, w)."""

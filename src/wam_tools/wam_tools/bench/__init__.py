@@ -5,7 +5,9 @@ from __future__ import annotations
 from wam_tools.lazy import lazy_group
 
 BENCHMARKS = {
+    "plan": "How long a plan takes, by stage, on each rung of the speed ladder.",
     "yard": "Walks to the goal, success without contact within 60 s.",
+    "ablation": "Attention masks, and training without video: equal data, steps and seeds, with intervals.",
 }
 
 app = lazy_group("wam bench", "wam_tools.bench", BENCHMARKS, "Score policies in closed loop, and measure plans.")

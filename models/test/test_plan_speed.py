@@ -1,0 +1,75 @@
+"""The floor, against the published arithmetic; the rungs, as the benchmark drives them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wam_models.evaluation.floor import Ceilings, Work, count_work, floors
+from wam_models.evaluation.plan_speed import Kind, measure, random_parts
+from wam_models.metis.presets import preset_config
+from wam_models.runtime.ladder import Rung, make_rung, obstacle
+
+CPU = torch.device("cpu")
+# What one H200 reached: bytes and FLOP a second.
+H200 = Ceilings(4.3e12, 790e12)
+
+
+def test_the_floor_of_the_paper_s_model_on_an_h200() -> None:
+    """6.7 / 7.1 / 8.4 / 10.5 ms: 0.807 TFLOP for a frame, 4.14 for the prefill, 1.83 GB a step."""
+    work = count_work(preset_config("wan22_5b_ae1b"), torch.bfloat16)
+    assert work["vae"].flops == pytest.approx(0.807e12, rel=0.01)
+    assert work["prefill"].flops == pytest.approx(4.14e12, rel=0.01)
+    assert work["step"].bytes == pytest.approx(1.83e9, rel=0.01)
+    floor = floors(work, H200, [1, 2, 5, 10])
+    assert [round(floor[steps], 1) for steps in (1, 2, 5, 10)] == [6.7, 7.1, 8.4, 10.5]
+
+
+def test_a_floor_is_arithmetic_or_bytes_whichever_is_more() -> None:
+    ceilings = Ceilings(bandwidth=1e9, rate=1e12)
+    assert Work(flops=2e9, bytes=1e6).floor(ceilings) == pytest.approx(2.0)
+    assert Work(flops=1e6, bytes=3e6).floor(ceilings) == pytest.approx(3.0)
+
+
+def test_ceilings_are_measured() -> None:
+    found = Ceilings.measure(CPU, torch.float32)
+    assert 1e8 < found.bandwidth < 1e12
+    assert 1e8 < found.rate < 1e14
+
+
+def test_rungs_agree_and_every_kind_of_plan_is_answered() -> None:
+    parts = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=True)
+    kinds = [Kind(2), Kind(2, candidates=3), Kind(2, imagine=True)]
+    seen = {}
+    for rung, kind, timing, apart in measure(parts, list(Rung), kinds, 4, lambda _: None, compiling="eager"):
+        seen[rung, kind] = timing
+        assert apart < 1e-4
+        assert 0 < timing.p50_ms <= timing.p99_ms
+        assert {"preprocess", "text", "vae", "flow"} <= timing.stages_ms.keys()
+        assert ("prefill" in timing.stages_ms) == (rung is not Rung.PLAIN)
+    assert {rung for rung, _ in seen} == {Rung.PLAIN, Rung.CACHED, Rung.COMPILED}
+    assert (Rung.PLAIN, kinds[2]) not in seen and (Rung.CACHED, kinds[2]) in seen
+
+
+def test_random_weights_move_the_actions() -> None:
+    parts = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=False)
+    assert parts.network.action.head.weight.abs().max() > 0
+    same = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=False)
+    assert torch.equal(same.network.action.head.weight, parts.network.action.head.weight)
+
+
+def test_bfloat16_weights_keep_their_times_in_float32() -> None:
+    network = random_parts(preset_config("nano"), CPU, torch.bfloat16, text_encoder=False).network
+    assert network.dtype is torch.bfloat16
+    assert network.video.condition_embedder.time_embedder.linear_1.weight.dtype is torch.float32
+    assert network.layers[0].video.scale_shift_table.dtype is torch.float32
+    assert network.action.rotary.dtype is torch.float32
+
+
+def test_what_a_processor_cannot_carry_is_said() -> None:
+    assert obstacle(Rung.CACHED, CPU) is None and obstacle(Rung.COMPILED, CPU) is None
+    for rung in ("graph", "fp8"):
+        with pytest.raises(ValueError, match="needs an NVIDIA GPU"):
+            make_rung(rung, CPU)
+    with pytest.raises(ValueError, match="plain, cached, graph, compiled, fp8"):
+        make_rung("turbo", CPU)

@@ -1,0 +1,194 @@
+"""How long a plan takes on each rung of the ladder, by stage, from frames on the host to actions on the host."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from wam_models.metis.acceleration import accelerate_layers
+from wam_models.metis.config import MetisConfig
+from wam_models.metis.engine import Engine, Parts, Question, make_engine
+from wam_models.metis.loading import GivenRows
+from wam_models.metis.model import Metis
+from wam_models.runtime.compiling import INDUCTOR
+from wam_models.runtime.ladder import Rung, obstacle
+from wam_models.runtime.precision import cast_autoencoder, cast_transformer
+from wam_models.runtime.stages import StageClock
+from wam_models.wan.instructions import Instructions
+from wam_models.wan.text import InstructionEncoder, word_tokenizer
+from wam_models.wan.vae import VideoAutoencoder
+
+INSTRUCTION = "turn left at the next junction and then keep to the right"
+# Paper, table of inference times: milliseconds by steps, Wan2.2-5B with an expert of 1 billion, 640x768, one H200;
+# with the video, 10 steps.
+PAPER_MS = {"1": 100.0, "2": 140.0, "5": 240.0, "10": 430.0, "with_video": 1380.0}
+
+
+@dataclass
+class Timing:
+    """Of repeated plans. stages_ms: medians, in order, of plans whose stages wait for each other; the totals are of
+    plans whose stages do not."""
+
+    p50_ms: float
+    p99_ms: float
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of plan that is measured. candidates: trajectories that a plan chooses among; imagine: with the latents of the
+    future video."""
+
+    steps: int
+    candidates: int = 1
+    imagine: bool = False
+
+
+def random_parts(config: MetisConfig, device: torch.device, dtype: torch.dtype, text_encoder: bool) -> Parts:
+    """Networks of seeded random weights, made on the device in their precision: nothing passes through the host."""
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            network, autoencoder = Metis(config), VideoAutoencoder(config.vae)
+            encoder = _encoder(config) if text_encoder else None
+    finally:
+        torch.set_default_dtype(before)
+    cast_transformer(network, dtype)
+    nn.init.normal_(network.action.head.weight, std=0.02)  # at zero, as training begins, nothing would move
+    for module in (network, autoencoder, encoder):
+        if module is not None:
+            module.eval().requires_grad_(False)
+    if encoder is not None:
+        return Parts(network, autoencoder, Instructions(encoder.tokenizer, config.text_length, lambda: encoder))
+    rows = 0.1 * torch.randn(len(INSTRUCTION.split()), config.video["text_dim"], dtype=dtype, device=device)
+    return Parts(network, autoencoder, GivenRows(rows, config.text_length))
+
+
+def _encoder(config: MetisConfig) -> InstructionEncoder:
+    tokenizer: Tokenizer = word_tokenizer([INSTRUCTION])
+    return InstructionEncoder(config.text, tokenizer, config.text_length)
+
+
+def measure(
+    parts: Parts,
+    rungs: list[Rung],
+    kinds: list[Kind],
+    repeats: int,
+    progress: Callable[[str], None],
+    compiling: str = INDUCTOR,
+) -> Iterator[tuple[Rung, Kind, Timing, float]]:
+    """Each rung that the device can carry, with the largest distance of its actions from those of the first rung, in
+    the units of the flow. Rungs that leave the layers as they are take turns, so that a machine with other work slows
+    all of them alike. Changes the networks in place."""
+    device = parts.network.video.patch_embedding.weight.device
+    possible = [rung for rung in rungs if obstacle(rung, device) is None]
+    references: dict[Kind, Tensor] = {}
+    for group in _groups(possible):
+        for rung in group:
+            accelerate_layers(parts.network, rung, compiling)
+        engines = {rung: make_engine(parts, rung, compiling) for rung in group}
+        for kind in kinds:
+            progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
+            able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
+            runs = [_Run(parts, kind, engines[rung]) for rung in able]
+            timings = take_turns(runs, repeats)
+            for rung, run, timing in zip(able, runs, timings, strict=True):
+                found = run.actions()
+                reference = references.setdefault(kind, found)
+                yield rung, kind, timing, float((found - reference).abs().max())
+
+
+def _groups(rungs: list[Rung]) -> list[list[Rung]]:
+    unchanged = [rung for rung in rungs if not rung.compiles]
+    return [group for group in (unchanged, *([rung] for rung in rungs if rung.compiles)) if group]
+
+
+def _name(kind: Kind) -> str:
+    extra = f", best of {kind.candidates}" if kind.candidates > 1 else ""
+    return f"{kind.steps} steps{extra}{', with video' if kind.imagine else ''}"
+
+
+class _Run:
+    def __init__(self, parts: Parts, kind: Kind, engine: Engine) -> None:
+        config = parts.config
+        self._engine, self._steps = engine, kind.steps
+        self._device = parts.network.video.patch_embedding.weight.device
+        generator = torch.Generator().manual_seed(0)
+        self._picture = np.random.default_rng(0).integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+        self._context = config.context_frames
+        shape = kind.candidates, config.action.points, config.action.values
+        self._noise = torch.randn(shape, generator=generator).to(self._device)
+        self._state = torch.randn((1, config.action.state), generator=generator)
+        channels, height, width = config.latent_size
+        video = torch.randn((1, channels, config.future_latents, height, width), generator=generator)
+        self._video = video.to(self._device) if kind.imagine else None
+
+    def frames(self, number: int) -> list[np.ndarray]:
+        """Of plan `number`: the last one is new, the others were seen by the plans before, as on a robot."""
+        return [np.roll(self._picture, 3 * (number + i)) for i in range(self._context)]
+
+    def plan(self, frames: list[np.ndarray], clock: StageClock) -> Tensor:
+        """(N, points, values) on the host."""
+        state = self._state.to(self._device)
+        clock.mark("preprocess")
+        asked = Question(frames, state, INSTRUCTION, self._noise, self._steps, video_noise=self._video)
+        actions, _ = self._engine.act(asked, clock)
+        return actions.double().cpu()
+
+    def actions(self) -> Tensor:
+        """The answer to the first frames."""
+        with torch.inference_mode():
+            return self.plan(self.frames(0), StageClock(self._device))
+
+    def timed(self, number: int) -> float:
+        """ms of a plan whose stages do not wait for each other."""
+        frames, clock = self.frames(number), StageClock(torch.device("cpu"))
+        began = perf_counter()
+        self.plan(frames, clock)
+        return 1e3 * (perf_counter() - began)
+
+    def stages(self, number: int) -> dict[str, float]:
+        frames = self.frames(number)
+        clock = StageClock(self._device)
+        self.plan(frames, clock)
+        return clock.stages()
+
+
+@torch.inference_mode()
+def take_turns(runs: list[_Run], repeats: int) -> list[Timing]:
+    """Timings of several runs whose plans alternate."""
+    for run in runs:
+        for number in range(3):
+            run.timed(number)
+    totals: list[list[float]] = [[] for _ in runs]
+    stages: list[list[dict[str, float]]] = [[] for _ in runs]
+    for number in range(3, 3 + repeats):
+        for index, run in enumerate(runs):
+            totals[index].append(run.timed(number))
+    for number in range(3 + repeats, 6 + repeats + repeats // 4):
+        for index, run in enumerate(runs):
+            stages[index].append(run.stages(number))
+    return [
+        Timing(
+            float(np.median(each)),
+            float(np.quantile(each, 0.99)),
+            {name: float(np.median([entry[name] for entry in parts])) for name in parts[0]},
+        )
+        for each, parts in zip(totals, stages, strict=True)
+    ]
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory in use so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,243 @@
+"""A Metis at work on a device: frames, state, instruction and noise in, actions out. The rung says how."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wam_models.metis.config import Mask, MetisConfig
+from wam_models.metis.model import Metis, Text
+from wam_models.metis.sampling import Flow, sample_plainly
+from wam_models.runtime.compiling import INDUCTOR, compiled
+from wam_models.runtime.graphs import Live, Recorded
+from wam_models.runtime.ladder import Rung
+from wam_models.runtime.stages import StageClock
+from wam_models.wan.frame_encoder import FrameEncoder
+from wam_models.wan.instructions import pad_rows
+from wam_models.wan.vae import VideoAutoencoder, to_unit
+
+# More than any context holds: at 10 Hz the frames of three seconds.
+REMEMBERED_FRAMES = 32
+# Keys and values of an instruction take some 20 MB in the largest models.
+REMEMBERED_TEXTS = 16
+
+
+class Embedding(Protocol):
+    """Instructions to rows; see wan.instructions.Instructions."""
+
+    def embed(self, text: str) -> Tensor: ...
+
+    def embed_anew(self, text: str) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks of a Metis and what reads instructions for them."""
+
+    network: Metis
+    autoencoder: VideoAutoencoder
+    instructions: Embedding
+
+    @property
+    def config(self) -> MetisConfig:
+        return self.network.config
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an engine is asked. frames: uint8 (H, W, 3), oldest first; state: (1, S); noise: (N, points, values), for N
+    candidates, in `steps` Euler steps; known, (P, values), normalised: see Flow.start; video_noise: (1, C, F, h, w)
+    where the future video is wanted too. Tensors are on the engine's device."""
+
+    frames: Sequence[np.ndarray]
+    state: Tensor
+    instruction: str
+    noise: Tensor
+    steps: int
+    known: Tensor | None = None
+    video_noise: Tensor | None = None
+
+
+class Engine(ABC):
+    """Answers one observation at a time; not for several threads at once."""
+
+    @abstractmethod
+    def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
+        """Actions like the noise, normalised, float32, and the future latents where they are asked for."""
+
+
+def make_engine(parts: Parts, rung: Rung, compiling: str = INDUCTOR) -> Engine:
+    """compiling: a backend of torch.compile. Raises ValueError when the rung cannot serve the model."""
+    return PlainEngine(parts) if rung is Rung.PLAIN else CachedEngine(parts, rung, compiling)
+
+
+class PlainEngine(Engine):
+    """Rung plain. Every frame is encoded by the library's 3-D autoencoder and every instruction by the text encoder."""
+
+    def __init__(self, parts: Parts) -> None:
+        if parts.config.mask is Mask.JOINT:
+            raise ValueError("the joint mask has no plain path: choose rung cached")
+        self._network, self._instructions = parts.network, parts.instructions
+        self._autoencoder = parts.autoencoder.as_library()
+        self._device, self._dtype = _place(parts.network)
+
+    def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
+        if question.video_noise is not None:
+            raise ValueError("rung plain imagines nothing: choose rung cached")
+        embedded = self._instructions.embed_anew(question.instruction).to(self._device, self._dtype)
+        clock.mark("text")
+        latents = [self._autoencoder.encode(self._autoencoder.pixels(frame)) for frame in question.frames]
+        clock.mark("vae")
+        observed, state = torch.cat(latents, dim=2), question.state.to(self._dtype)
+        actions = sample_plainly(
+            self._network, observed, state, question.noise, embedded, question.steps, question.known
+        )
+        clock.mark("flow")
+        return actions, None
+
+
+class CachedEngine(Engine):
+    """All other rungs. What depends on the instruction alone is kept for REMEMBERED_TEXTS of them, a frame's latents
+    until it leaves the context, the observation's keys and values for the steps of a plan."""
+
+    def __init__(self, parts: Parts, rung: Rung, compiling: str = INDUCTOR) -> None:
+        self._network, self._instructions = parts.network, parts.instructions
+        self._length = parts.config.text_length
+        self._joint = parts.config.mask is Mask.JOINT
+        self._device, self._dtype = _place(parts.network)
+        self._record: Callable[[Callable[[], None]], Work] = Recorded if rung.records(self._device) else Live
+        self._texts: dict[str, Text] = {}
+        self._desks: dict[tuple[int, int, int, bool], _Desk] = {}
+        encoder: Callable[[Tensor], Tensor] = FrameEncoder.of(parts.autoencoder)
+        if rung.compiles:
+            encoder = compiled(encoder, compiling)
+        self._frames = FrameReader(encoder, parts.config, self._device, self._dtype, self._record)
+
+    def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
+        text = self._text(question.instruction)
+        desk = self._desk(text, question)
+        desk.lay(text)
+        clock.mark("text")
+        desk.flow.observed.copy_(self._frames.read(question.frames))
+        clock.mark("vae")
+        desk.read()
+        clock.mark("prefill")
+        answers = []
+        for noise in question.noise.split(len(desk.flow.actions)):
+            desk.flow.start(question.state, noise, question.known, question.video_noise)
+            desk.run()
+            answers.append(desk.flow.actions.clone())
+        clock.mark("flow")
+        video = desk.flow.video
+        return torch.cat(answers), None if video is None else video.clone()
+
+    def _text(self, instruction: str) -> Text:
+        if instruction not in self._texts:
+            while len(self._texts) >= REMEMBERED_TEXTS:
+                self._texts.pop(next(iter(self._texts)))
+            rows, bias = pad_rows(self._instructions.embed(instruction).to(self._device, self._dtype), self._length)
+            self._texts[instruction] = self._network.read_text(rows, bias)
+        return self._texts[instruction]
+
+    def _desk(self, text: Text, question: Question) -> _Desk:
+        """Made at the first plan of its kind: a length of the instruction, steps, candidates, with or without video."""
+        candidates, imagine = 1 if self._joint else len(question.noise), question.video_noise is not None
+        key = text.video[0].keys.shape[1], question.steps, candidates, imagine
+        if key not in self._desks:
+            flow = Flow(self._network, question.steps, candidates=candidates, imagine=imagine)
+            self._desks[key] = _Desk(flow, text, self._record)
+        return self._desks[key]
+
+
+class Work(Protocol):
+    """See runtime.graphs."""
+
+    def record(self) -> None: ...
+
+    def __call__(self) -> None: ...
+
+
+class _Desk:
+    """A flow and a text that both keep their place, so that what is done with them can be recorded."""
+
+    def __init__(self, flow: Flow, text: Text, record: Callable[[Callable[[], None]], Work]) -> None:
+        self.flow = flow
+        self._text, self._lies = _copy(text), text
+        self.read, self.run = record(lambda: flow.read(self._text)), record(lambda: flow.run(self._text))
+        self.read.record()
+        self.run.record()
+
+    def lay(self, text: Text) -> None:
+        """The instruction of the next plan."""
+        if text is self._lies:
+            return
+        for mine, others in ((self._text.video, text.video), (self._text.action, text.action)):
+            for own, other in zip(mine, others, strict=True):
+                own.keys.copy_(other.keys)
+                own.values.copy_(other.values)
+        self._lies = text
+
+
+class FrameReader:
+    """uint8 frames (H, W, 3) of the model's size to latents, each encoded once while it is in the context."""
+
+    def __init__(
+        self,
+        encoder: Callable[[Tensor], Tensor],
+        config: MetisConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        record: Callable[[Callable[[], None]], Work],
+    ) -> None:
+        height, width = config.image_size
+        pinned = device.type == "cuda"
+        self._host = torch.zeros(height, width, 3, dtype=torch.uint8, pin_memory=pinned)
+        self._pixels = torch.zeros(height, width, 3, dtype=torch.uint8, device=device)
+        self._latent = torch.zeros(1, *config.latent_size, dtype=dtype, device=device)
+        self._known: dict[bytes, Tensor] = {}
+
+        def encode() -> None:
+            self._latent.copy_(encoder(to_unit(self._pixels).to(dtype)[None]))
+
+        self._work = record(encode)
+        self._work.record()
+        self._alone = config.context_frames == 1
+
+    def read(self, frames: Sequence[np.ndarray]) -> Tensor:
+        """(1, C, K, h, w)."""
+        return torch.stack([self._read(frame) for frame in frames], dim=2)
+
+    def _read(self, frame: np.ndarray) -> Tensor:
+        if self._alone:  # the next plan has another frame: nothing to look up
+            return self._encode(frame)
+        key = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        if key not in self._known:
+            while len(self._known) >= REMEMBERED_FRAMES:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = self._encode(frame).clone()
+        return self._known[key]
+
+    def _encode(self, frame: np.ndarray) -> Tensor:
+        self._host.copy_(torch.from_numpy(frame))
+        self._pixels.copy_(self._host, non_blocking=True)
+        self._work()
+        return self._latent
+
+
+def _place(network: Metis) -> tuple[torch.device, torch.dtype]:
+    weight = network.video.patch_embedding.weight
+    return weight.device, weight.dtype
+
+
+def _copy(text: Text) -> Text:
+    return Text(
+        [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.video],
+        [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.action],
+    )

@@ -1,0 +1,170 @@
+"""Metis by name: a backbone, an action expert of a size, and one of two tasks.
+
+The paper's table names a "14B" backbone with experts of about 0.21 and 1.04 billion parameters. Widths 256 and 1024
+give 0.207 and 1.021 billion on the 5B backbone and 0.43 and 2.03 billion on 14B, and the row of 1.04 is, digit for
+digit, the paper's 5B result: the label is doubtful. Both readings are here. `wan22_5b_*` takes the paper's widths;
+`wan22_a14b_*` takes the widths that reach 0.2 and 1 billion with 40 layers of 40 heads, 128 and 576.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from typing import Any
+
+from wam_models.metis.config import ActionConfig, MetisConfig
+from wam_models.wan.presets import WAN21_1P3B, WAN22_5B, WAN22_A14B, WAN_NANO, WAN_SMALL, WAN_TINY, Backbone
+
+TASKS = ("driving", "navigation")
+BYTES = 2  # of one bfloat16
+GIB = 2**30
+# Memory of common GPUs, GiB.
+GPUS = (4, 6, 8, 12, 16, 24, 32, 48, 80, 96, 141)
+
+
+@dataclass(frozen=True)
+class Size:
+    """parameters: of the parts video, action, autoencoder, text; weights_bytes: of all four in bfloat16.
+
+    planning_gib: memory of a plan in bfloat16 with the text encoder elsewhere, the sum of
+    - weights of the two experts and the autoencoder,
+    - keys and values that stay between plans: of the observation, and of one instruction for both experts,
+    - activations: eight tensors of the autoencoder's widest stage (an estimate), or ten float32 tensors of a video
+      block where those are more,
+    - 1 GiB for the CUDA context and the workspaces of its libraries (an estimate).
+    gpu_gib: the smallest common GPU of which that is at most 95 %; None when there is no such GPU.
+    """
+
+    parameters: dict[str, int]
+    weights_bytes: int
+    planning_gib: float
+    gpu_gib: int | None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """width, ffn: of the action expert's blocks; driving_image, navigation_image: (height, width) px."""
+
+    name: str
+    backbone: Backbone
+    width: int
+    ffn: int
+    driving_image: tuple[int, int] = (640, 768)
+    navigation_image: tuple[int, int] = (384, 384)
+
+    def config(self, task: str = "driving") -> MetisConfig:
+        """driving: 8 points (x, y, yaw) at 0.5 s, as NAVSIM scores them; the command is in the instruction.
+        navigation: 5 points (x, y) at 1 s, as CityWalker's benchmark has them, towards a goal.
+
+        Both observe one frame of one front camera and imagine 8 frames at 0.5 s, two latents. Raises ValueError for
+        another task.
+        """
+        if task not in TASKS:
+            raise ValueError(f"unknown task {task!r}; there are: {', '.join(TASKS)}")
+        driving = task == "driving"
+        points, dt, values = (8, 0.5, 3) if driving else (5, 1.0, 2)
+        return MetisConfig(
+            video=dict(self.backbone.video),
+            vae=dict(self.backbone.vae),
+            text=dict(self.backbone.text),
+            action=ActionConfig(width=self.width, ffn=self.ffn, points=points, dt=dt, values=values),
+            image_size=self.driving_image if driving else self.navigation_image,
+            context_frames=1,
+            context_dt=0.5,
+            future_frames=8,
+            future_dt=0.5,
+            text_length=self.backbone.text_length,
+            sampling_shift=self.backbone.training_shift,
+            needs_goal=not driving,
+        )
+
+    def size(self, task: str = "driving") -> Size:
+        """Counted on the meta device: no weights are made or read, but torch is imported."""
+        parameters = _count(self.name, task)
+        planning = _planning_bytes(self.config(task), parameters) / GIB
+        fitting = [gpu for gpu in GPUS if planning <= 0.95 * gpu]
+        return Size(parameters, BYTES * sum(parameters.values()), planning, fitting[0] if fitting else None)
+
+    def describe(self, task: str = "driving") -> dict[str, Any]:
+        """What there is to know before any weights are here, as JSON."""
+        config, size = self.config(task), self.size(task)
+        height, width = config.image_size
+        values = "x, y, yaw" if config.action.values == 3 else "x, y"
+        return {
+            "preset": self.name,
+            "task": task,
+            "parameters": {**size.parameters, "total": sum(size.parameters.values())},
+            "weights_bytes": size.weights_bytes,
+            "planning_gib": round(size.planning_gib, 1),
+            "gpu_gib": size.gpu_gib,
+            "inputs": f"{config.context_frames} frame {width}x{height} of {', '.join(config.cameras)}; ego motion, "
+            f"{'goal' if config.needs_goal else 'goal if there is one'}, instruction of {config.text_length} tokens",
+            "outputs": f"{config.action.points} points ({values}) every {config.action.dt:g} s",
+            "horizon_s": config.action.points * config.action.dt,
+            "licence": self.backbone.licence,
+            "source": f"{self.backbone.source}/{self.backbone.subfolder}" if self.backbone.source else None,
+        }
+
+
+def _presets() -> dict[str, Preset]:
+    small_images = {"driving_image": (128, 192), "navigation_image": (160, 160)}
+    presets = [
+        Preset("wan22_5b_ae1b", WAN22_5B, 1024, 4096),
+        Preset("wan22_5b_ae0p2b", WAN22_5B, 256, 1024),
+        Preset("wan21_1p3b_ae0p24b", WAN21_1P3B, 512, 1536),
+        Preset("wan22_a14b_ae0p2b", WAN22_A14B, 128, 512),
+        Preset("wan22_a14b_ae1b", WAN22_A14B, 576, 2304),
+        Preset("nano", WAN_NANO, 64, 256, driving_image=(64, 96), navigation_image=(64, 64)),
+        Preset("tiny", WAN_TINY, 96, 384, **small_images),
+        Preset("small", WAN_SMALL, 128, 512, **small_images),
+    ]
+    return {preset.name: preset for preset in presets}
+
+
+PRESETS = _presets()
+
+
+def find_preset(name: str) -> Preset:
+    """Raises ValueError naming the choices when there is no such preset."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def preset_config(name: str, task: str = "driving") -> MetisConfig:
+    """The network of a preset. Raises ValueError naming the choices when preset or task is unknown."""
+    return find_preset(name).config(task)
+
+
+@cache
+def _count(name: str, task: str) -> dict[str, int]:
+    import torch
+    from diffusers import AutoencoderKLWan
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    from wam_models.metis.model import Metis
+
+    config = preset_config(name, task)
+    with torch.device("meta"):
+        network = Metis(config).state_dict()
+        autoencoder = AutoencoderKLWan(**config.vae)
+        text = UMT5EncoderModel(UMT5Config(**config.text))
+    return {
+        **{
+            part: sum(t.numel() for n, t in network.items() if n.startswith(f"{part}.")) for part in ("video", "action")
+        },
+        "autoencoder": sum(parameter.numel() for parameter in autoencoder.parameters()),
+        "text": sum(parameter.numel() for parameter in text.parameters()),
+    }
+
+
+def _planning_bytes(config: MetisConfig, parameters: dict[str, int]) -> int:
+    weights = BYTES * sum(count for part, count in parameters.items() if part != "text")
+    width = config.video["num_attention_heads"] * config.video["attention_head_dim"]
+    tokens = config.context_frames * config.tokens_per_latent
+    kept = config.video["num_layers"] * 2 * width * BYTES * (tokens + 2 * config.text_length)
+    folded = config.vae["patch_size"] or 1
+    pixels = prod(side // folded for side in config.image_size)
+    activations = max(8 * BYTES * config.vae["base_dim"] * pixels, 10 * 4 * width * tokens)
+    return weights + kept + activations + GIB
