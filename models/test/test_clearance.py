@@ -16,7 +16,7 @@ from wam_models.data.bags import Scan
 from wam_models.data.latent_cache import TrainingSet, open_latents
 from wam_models.data.store import SECTORS, bag_folders, open_store
 from wam_models.preprocessing import Normaliser
-from wam_models.training.batch import Batch, plan_shortfall
+from wam_models.training.batch import plan_shortfall, take_batch
 from wam_models.training.clearance import FAR, obstacles, shortfall
 from wam_models.training.recipe import Clearance
 
@@ -127,12 +127,12 @@ def test_a_mirrored_window_has_its_obstacles_on_the_other_side(tmp_path: Path) -
     blind = np.array([0, 0])
     variants = np.array([0, 1])
     normaliser = Normaliser.fit(data.actions)
-    here, there = Batch.take(data, normaliser, seen, variants, None).obstacles
+    here, there = take_batch(data, normaliser, seen, variants, None).obstacles
     assert (here[:, 0] < FAR).any() and torch.equal(here * torch.tensor([1.0, -1.0]), there)
-    assert (Batch.take(data, normaliser, blind, variants, None).obstacles.abs() == FAR).all()
+    assert (take_batch(data, normaliser, blind, variants, None).obstacles.abs() == FAR).all()
 
     # The shortfall of a batch is that of its trajectories in metres, each beside its own window's obstacles.
-    batch = Batch.take(data, normaliser, seen, variants, None)
+    batch = take_batch(data, normaliser, seen, variants, None)
     planned = batch.actions.repeat_interleave(3, dim=0) + 0.3 * torch.randn(
         6, 5, 3, generator=torch.Generator().manual_seed(0)
     )

@@ -35,17 +35,9 @@ class Ceilings:
 
     @classmethod
     def measure(cls, device: torch.device, dtype: torch.dtype) -> Ceilings:
-        """On random data: on zeros the clocks run higher. Seconds."""
+        """On random data: on zeros the clocks run higher. Takes seconds."""
         on_gpu = device.type == "cuda"
-        source = torch.randn(2**30 if on_gpu else 2**25, device=device)
-        target = torch.empty_like(source)
-        seconds = _best(lambda: target.copy_(source), device)
-        bandwidth = 2 * source.nbytes / seconds
-        del source, target
-        size = 8192 if on_gpu else 1024
-        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        seconds = _best(lambda: a @ b, device)
-        return cls(bandwidth, 2 * size**3 / seconds)
+        return cls(_copy_bandwidth(2**30 if on_gpu else 2**25, device), _rate(8192 if on_gpu else 1024, device, dtype))
 
 
 @dataclass(frozen=True)
@@ -74,12 +66,11 @@ def count_work(config: MetisConfig, dtype: torch.dtype) -> dict[str, Work]:
         flow = Flow(network, 1, imagine=config.mask.value == "joint")
         observed = _nbytes(flow.observed_keys_values)
         text_of = {"video": _nbytes(text.video), "action": _nbytes(text.action)}
-        work = {
+        return {
             "vae": Work(_flops(lambda: encoder(frame)), _nbytes(encoder.parameters())),
             "prefill": Work(_flops(lambda: flow.read(text)), _video_bytes(network) + text_of["video"] + observed),
             "step": Work(_flops(lambda: flow.run(text)), _step_bytes(network) + text_of["action"] + observed),
         }
-    return work
 
 
 def floors(work: dict[str, Work], ceilings: Ceilings, steps: list[int], frames: int = 1) -> dict[int, float]:
@@ -117,6 +108,17 @@ def _step_bytes(network: Metis) -> float:
 
 def _layers(network: Metis) -> list[Any]:
     return list(network.layers)
+
+
+def _copy_bandwidth(count: int, device: torch.device) -> float:
+    source = torch.randn(count, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _best(lambda: target.copy_(source), device)
+
+
+def _rate(size: int, device: torch.device, dtype: torch.dtype) -> float:
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / _best(lambda: a @ b, device)
 
 
 def _best(call: Callable[[], object], device: torch.device) -> float:

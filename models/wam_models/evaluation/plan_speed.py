@@ -19,7 +19,7 @@ from wam_models.metis.loading import GivenRows
 from wam_models.metis.model import Metis
 from wam_models.runtime.compiling import INDUCTOR
 from wam_models.runtime.ladder import Rung, obstacle
-from wam_models.runtime.precision import cast_autoencoder, cast_transformer
+from wam_models.runtime.precision import cast_transformer
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.instructions import Instructions
 from wam_models.wan.text import InstructionEncoder, word_tokenizer

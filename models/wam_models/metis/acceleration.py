@@ -9,8 +9,8 @@ from types import MethodType
 from typing import Any
 
 from wam_models.metis.model import Metis, MoTLayer
-from wam_models.runtime.fp8 import Float8Linear
 from wam_models.runtime.compiling import INDUCTOR, compiled
+from wam_models.runtime.fp8 import Float8Linear
 from wam_models.runtime.ladder import Rung
 
 

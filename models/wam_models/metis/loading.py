@@ -58,8 +58,13 @@ def load_metis(
     if mask is not None:
         config = replace(config, mask=Mask(mask))
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
-    parts = read_parts(checkpoint, config, place)
-    engine = make_gated_engine(parts, normaliser, chosen, dtype, checkpoint.model_id)
+    try:
+        parts = read_parts(checkpoint, config, place)
+        engine = make_gated_engine(parts, normaliser, chosen, dtype, checkpoint.model_id)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CheckpointError(
+            f"{checkpoint.model_id} does not fit on {device}: free memory there, or choose another device ({error})"
+        ) from None
     return MetisPolicy(
         parts,
         engine,

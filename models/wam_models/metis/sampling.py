@@ -168,8 +168,8 @@ def sample_plainly(
     steps: int,
     known: Tensor | None = None,
 ) -> Tensor:
-    """The same actions, as the library goes about it: in every step text (1, L, d) and observation are read anew through
-    all of every layer, with an embedding of time for each token. For the asymmetric and the isolated mask."""
+    """The same actions, as the library goes about it: every step reads text (1, L, d) and observation anew, through all
+    of every layer and with an embedding of time for each token. For the asymmetric and the isolated mask."""
     schedule = sigmas(steps, network.config.sampling_shift).tolist()
     count, fixed = len(noise), 0 if known is None else len(known)
     observed, state = observed.expand(count, *observed.shape[1:]), state.expand(count, -1)

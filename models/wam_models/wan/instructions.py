@@ -18,7 +18,7 @@ from wam_models.wan.text import InstructionEncoder
 # A few commands are in use; a flood of new ones must not fill the memory.
 REMEMBERED = 64
 # Rows that an instruction is padded to, so that few sizes of graphs and buffers serve all instructions.
-_ROWS = (16, 32, 64, 128, 256)
+_ROWS = (32, 128)
 # Padding rows that stand for those left out.
 _SHARING = 3
 

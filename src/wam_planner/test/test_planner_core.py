@@ -91,6 +91,13 @@ def test_a_refusal_is_counted_by_its_reason_and_shown(robot):
     assert robot.core.counts["refused_goal_missing"] == 1
 
 
+def test_a_full_machine_is_a_failure_and_not_the_observation_s_fault(robot):
+    refusal = Refusal(RefusalReason.OUT_OF_MEMORY, "does not fit on cuda: tried to allocate 2 GiB")
+    assert robot.core.conclude(robot.now, robot.task(), refusal) is None
+    assert robot.core.report.outcome is Outcome.FAILED
+    assert "2 GiB" in robot.core.report.error
+
+
 def test_a_plan_that_breaks_a_rule_does_not_go_out(robot):
     task = robot.task()
     assert robot.core.conclude(robot.now, task, plan(task.observation.stamp, speed=9.0)) is None

@@ -13,7 +13,8 @@ from wam_planner import policy_loading
 from wam_planner.policy_loading import ready_policy
 
 SPEC = PolicySpec("test@1+0", ("front", "left"), 3, 0.5, (64, 96), 8, 0.25, True)
-SETTINGS = {"device": "cpu", "steps": 0, "seed": 7, "threads": 1, "instruction": ""}
+LOADED = {"device": "cpu", "precision": "float32", "rung": "cached", "candidates": 1, "seed": 7, "threads": 1}
+SETTINGS = {**LOADED, "steps": 0, "instruction": ""}
 
 
 class Recorder(Policy):
@@ -57,7 +58,7 @@ def test_it_is_warmed_up_with_what_it_will_see_and_reset_afterwards(monkeypatch)
     policy = Recorder()
     calls = loads(monkeypatch, policy)
     assert ready_policy("some/model", **SETTINGS) is policy
-    assert calls == [{"model": "some/model", "device": "cpu", "steps": None, "seed": 7, "threads": SETTINGS["threads"]}]
+    assert calls == [{"model": "some/model", "steps": None, **LOADED}]
     assert policy.seen[0].frames.shape == (3, 2, 64, 96, 3)
     assert policy.seen[0].instruction == "walk to the goal"
     assert policy.seeds == [7]

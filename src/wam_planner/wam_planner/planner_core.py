@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from wam_models.se2 import Vector, compose
-from wam_models.types import Observation, Plan, Refusal
+from wam_models.types import Observation, Plan, Refusal, RefusalReason
 from wam_planner.latency import LatencyStatistics
 from wam_planner.observation_buffer import BufferConfig, Look, ObservationBuffer, Verdict
 from wam_planner.odometry_history import Fault
@@ -157,7 +157,10 @@ class PlannerCore:
         if isinstance(answer, Refusal):
             self.counts[f"refused_{answer.reason.value}"] += 1
             self.counts["plans_refused"] += 1
-            self._settle(Outcome.REFUSED, refusal=answer.reason.value, error=answer.message)
+            # Any other observation may be answered; on a full machine none is, until somebody makes room.
+            full = answer.reason is RefusalReason.OUT_OF_MEMORY
+            outcome = Outcome.FAILED if full else Outcome.REFUSED
+            self._settle(outcome, refusal=answer.reason.value, error=answer.message)
             return None
         self.buffer.mark_read(task.observation)
         trajectory = answer.trajectory

@@ -57,6 +57,9 @@ class PlannerNode(ManagedNode):
         self._policy = ready_policy(
             str(settings["model"]),
             device=str(settings["device"]),
+            precision=str(settings["precision"]),
+            rung=str(settings["rung"]),
+            candidates=int(settings["candidates"]),
             steps=int(settings["steps"]),
             seed=int(settings["seed"]),
             threads=int(settings["torch_threads"]),

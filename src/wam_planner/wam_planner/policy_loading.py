@@ -14,13 +14,34 @@ _WARM_UP_PLANS = 2
 _PLAIN_INSTRUCTION = "walk to the goal"
 
 
-def ready_policy(model: str, *, device: str, steps: int, seed: int, threads: int, instruction: str) -> Policy:
-    """steps: 0 for the checkpoint's own; instruction: what will be planned for, if it is known already. Raises
-    ValueError with the fix when the policy cannot be had here."""
+def ready_policy(
+    model: str,
+    *,
+    device: str,
+    precision: str,
+    rung: str,
+    candidates: int,
+    steps: int,
+    seed: int,
+    threads: int,
+    instruction: str,
+) -> Policy:
+    """See wam_models.policy.load_policy. steps: 0 for the checkpoint's own; instruction: what will be planned for, if
+    it is known already: graphs are recorded and layers compiled for its length. Raises ValueError with the fix when the
+    policy cannot be had here."""
     if not model:
         raise ValueError("no model: set the parameter model to a checkpoint directory, or to baseline:straight to try")
     try:
-        policy = load_policy(model, device=device, steps=steps or None, seed=seed, threads=threads)
+        policy = load_policy(
+            model,
+            device=device,
+            precision=precision,
+            rung=rung,
+            candidates=candidates,
+            steps=steps or None,
+            seed=seed,
+            threads=threads,
+        )
     except ImportError as error:
         raise ValueError(f"{error.name} is not installed here, and {model} needs it: see `wam doctor`") from error
     for _ in range(_WARM_UP_PLANS):

@@ -14,6 +14,14 @@ from wam_planner.planner_core import PlannerConfig
 PLANNER = (
     Parameter("model", "", "a checkpoint directory, or baseline:stop, baseline:straight, baseline:constant_velocity"),
     Parameter("device", "cpu", "where the model runs", choices=("cpu", "cuda")),
+    Parameter("precision", "float32", "number format of the model's weights", choices=("float32", "bfloat16")),
+    Parameter(
+        "rung",
+        "cached",
+        "of the speed ladder; what plans otherwise than plain is refused",
+        choices=("plain", "cached", "graph", "compiled", "fp8"),
+    ),
+    Parameter("candidates", 1, "trajectories that a plan chooses among", 1, 64),
     Parameter("steps", 0, "flow-matching steps a plan; 0: the checkpoint's own", 0, 100),
     Parameter("seed", 0, "of the noise a plan starts from", 0, 2**31 - 1),
     Parameter("torch_threads", 2, "processor threads that the model may use", 1, 64),
