@@ -1,4 +1,4 @@
-"""Tiny weights in the files and under the names of public models."""
+"""Tiny weights in the files and under the names of public models, and the checkpoints that are made of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from huggingface_hub import save_torch_state_dict
 from nano import nano_config
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
 
+from wam_models.checkpoint import Checkpoint
+from wam_models.convert.convert import Conversion, convert
 from wam_models.convert.key_names import Table, autoencoder_names, inverse, text_names, transformer_names
 from wam_models.metis.config import MetisConfig
 from wam_models.metis.experts import ActionExpert
@@ -116,3 +118,15 @@ def save_fastwam(model: Public, file: Path) -> Path:
     proprio = torch.nn.Linear(8, model.config.video["text_dim"]).state_dict()
     torch.save({"mot": mot, "proprio_encoder": proprio, "step": 7, "torch_dtype": "torch.float32"}, file)
     return file
+
+
+def made(source: Path, out: Path, model: Public, **options: object) -> Conversion:
+    return convert(source, out, model.config, name="toy", precision="float32", **options)  # type: ignore[arg-type]
+
+
+def weights_of(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    return {name: tensor for file in checkpoint.weights_files for name, tensor in load_file(file).items()}
+
+
+def part(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in weights_of(checkpoint).items() if n.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Public weights become a checkpoint that computes what they computed, or are refused with every name that is wrong."""
+"""Public weights become a checkpoint that computes what they computed."""
 
 from __future__ import annotations
 
@@ -16,26 +16,21 @@ from accelerate import init_empty_weights
 from public_weights import (
     TEXTS,
     Public,
+    made,
+    part,
     public_model,
     save_diffusers,
     save_driveva,
     save_fastwam,
-    save_tokenizer,
     save_wan,
-    wan_video,
+    weights_of,
 )
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from wam_models.checkpoint import Checkpoint, CheckpointError, load_weights
-from wam_models.convert.action import fresh_expert, is_resized, resize
-from wam_models.convert.convert import Conversion, convert
-from wam_models.metis.engine import make_engine
-from wam_models.metis.model import Metis
-from wam_models.metis.planning import MetisModel, MetisPolicy
-from wam_models.preprocessing import Normaliser, Preprocessing
-from wam_models.runtime.ladder import Rung
+from wam_models.checkpoint import Checkpoint, load_weights, save_checkpoint
+from wam_models.convert.convert import convert
+from wam_models.metis.planning import MetisModel
+from wam_models.policy import load_policy
 from wam_models.runtime.precision import keeps_float32
 from wam_models.types import EgoState, Observation, Plan
 from wam_models.wan.text import InstructionEncoder, word_tokenizer
@@ -54,25 +49,6 @@ OLDER_VAE = {
 @pytest.fixture
 def public() -> Public:
     return public_model()
-
-
-def made(source: Path, out: Path, model: Public, **options: object) -> Conversion:
-    return convert(source, out, model.config, name="toy", precision="float32", **options)  # type: ignore[arg-type]
-
-
-def network_of(checkpoint: Checkpoint, model: Public) -> Metis:
-    with init_empty_weights(include_buffers=False):
-        network = Metis(model.config)
-    load_weights(checkpoint, network, "network.")
-    return network.eval()
-
-
-def weights_of(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    return {name: tensor for file in checkpoint.weights_files for name, tensor in load_file(file).items()}
-
-
-def part(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in weights_of(checkpoint).items() if n.startswith(prefix)}
 
 
 @torch.inference_mode()
@@ -127,11 +103,17 @@ def test_a_converted_model_plans(tmp_path: Path, public: Public) -> None:
     with init_empty_weights(include_buffers=False):
         model = MetisModel(public.config, tokenizer)
     load_weights(checkpoint, model, "")
-    parts = model.eval().parts()
-    preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
-    normaliser = Normaliser.from_dict(checkpoint.statistics)
-    engine = make_engine(parts, 2, Rung.CACHED)
-    policy = MetisPolicy(parts, engine, tokenizer, preprocessing, normaliser, checkpoint.model_id)
+    again = tmp_path / "again"
+    save_checkpoint(
+        again,
+        config=checkpoint.config,
+        preprocessing=checkpoint.preprocessing,
+        statistics=checkpoint.statistics,
+        tokenizer=tokenizer.to_str(),
+        weights={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
+        card="",
+    )
+    policy = load_policy(again, steps=2)
     frames = np.random.default_rng(0).integers(0, 255, (1, 1, 64, 96, 3), dtype=np.uint8)
     seen = Observation(frames, np.array([1.0]), ("front",), EgoState(0.5, 0.0, 0.0), TEXTS[0])
     plan = policy.plan(seen)
@@ -205,218 +187,6 @@ def test_fastwam_s_experts_are_both_taken(tmp_path: Path, public: Public, format
     ]
 
 
-def test_an_expert_of_other_actions_keeps_its_blocks(tmp_path: Path, public: Public) -> None:
-    action = replace(public.config.action, values=2)
-    other = replace(public, config=replace(public.config, action=action))
-    source = save_fastwam(public, tmp_path / "step.pt")
-    conversion = made(source, tmp_path / "out", other, base=save_diffusers(public, tmp_path / "base"))
-    assert conversion.expert == "source"
-    assert {"action_in.weight"} == {name for name in conversion.fresh if name.startswith("action_in")}
-    assert part(conversion.checkpoint, "network.action.")["action_in.weight"].shape == (20, 2)
-    assert any("mixtures.action.action_encoder.weight" in names for names in conversion.left_out.values())
-
-
-@pytest.mark.parametrize("start", ["random", "resized"])
-def test_an_expert_of_another_size_is_named_and_not_taken(tmp_path: Path, public: Public, start: str) -> None:
-    wider = replace(public, config=replace(public.config, action=replace(public.config.action, width=24)))
-    source = save_fastwam(public, tmp_path / "step.pt")
-    base = save_diffusers(public, tmp_path / "base")
-    conversion = made(source, tmp_path / "out", wider, base=base, action=start)
-    assert conversion.expert == start
-    (why,) = (why for why in conversion.left_out if "another size" in why)
-    assert "action_in.weight (20, 3), wanted (24, 3)" in why
-    assert network_of(conversion.checkpoint, wider).action.action_in.weight.shape == (24, 3)
-
-
-def test_a_random_expert_is_the_same_for_a_seed_and_writes_nothing_yet(tmp_path: Path, public: Public) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-    one, same, other = (
-        part(made(source, tmp_path / f"out{i}", public, seed=seed).checkpoint, "network.action.")
-        for i, seed in enumerate((4, 4, 5))
-    )
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["blocks.1.attn1.to_q.weight"], other["blocks.1.attn1.to_q.weight"])
-    assert not torch.equal(one["blocks.1.attn1.to_q.weight"], one["blocks.2.attn1.to_q.weight"])
-    assert not one["head.weight"].any() and not one["head.bias"].any()
-
-
-def test_randomness_elsewhere_is_not_disturbed(public: Public) -> None:
-    torch.manual_seed(11)
-    expected = torch.rand(3)
-    torch.manual_seed(11)
-    names = public.action.state_dict()
-    tensors = fresh_expert(public.config, 0, set(names))
-    next(tensors)
-    assert {name for name, _ in tensors} < set(names)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_a_resized_expert_is_the_video_expert_made_smaller(tmp_path: Path, public: Public) -> None:
-    conversion = made(save_wan(public, tmp_path / "public"), tmp_path / "out", public, action="resized")
-    action, video = part(conversion.checkpoint, "network.action."), public.video.state_dict()
-    for name, tensor in action.items():
-        if is_resized(name):
-            assert torch.equal(tensor, resize(video[name], tuple(tensor.shape)))
-    assert set(conversion.fresh) == {name for name in action if not is_resized(name)}
-    assert not action["head.weight"].any()
-
-
-def test_resizing_is_linear_from_end_to_end_and_keeps_the_size_of_products() -> None:
-    ramp = torch.linspace(0.0, 3.0, 7)
-    assert torch.allclose(resize(ramp, (4,)), torch.tensor([0.0, 1.0, 2.0, 3.0]))
-    rows = ramp[:, None].expand(7, 5)
-    assert torch.allclose(resize(rows, (4, 5)), torch.arange(4.0)[:, None].expand(4, 5))
-    assert torch.allclose(resize(torch.ones(6, 16), (3, 4)), torch.full((3, 4), 2.0))
-    assert torch.equal(resize(rows, (7, 5)), rows)
-    with pytest.raises(ValueError, match="cannot become"):
-        resize(ramp, (4, 1))
-
-
-def break_video(model: Public, folder: Path) -> None:
-    file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
-    state = model.video.state_dict()
-    del state["blocks.0.norm2.weight"], state["proj_out.bias"]
-    state["blocks.9.norm2.weight"] = torch.zeros(3)
-    state["patch_embedding.bias"] = torch.zeros(5)
-    for path in (folder / "transformer").glob("*.safetensors*"):
-        path.unlink()
-    save_file({name: tensor.clone() for name, tensor in state.items()}, file)
-
-
-def test_every_wrong_name_is_listed_and_nothing_is_written(tmp_path: Path, public: Public) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-    break_video(public, source)
-    state = load_file(source / "vae" / "diffusion_pytorch_model.safetensors")
-    save_file(state | {"spare.weight": torch.zeros(1)}, source / "vae" / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(CheckpointError, match="does not fit the preset") as refused:
-        made(source, tmp_path / "out", public)
-    text = str(refused.value)
-    assert "video: 2 missing: " in text and "blocks.0.norm2.weight" in text and "proj_out.bias" in text
-    assert "1 not wanted: blocks.9.norm2.weight" in text
-    assert "patch_embedding.bias (5,), wanted (48,)" in text
-    assert "autoencoder: 1 not wanted: spare.weight" in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["public"]
-
-
-@pytest.mark.parametrize(
-    "wrong", ["blocks.0.self_attn.qkv.weight", "vace_blocks.0.norm3.weight", "dit2.head.head.bias"]
-)
-def test_original_names_that_nobody_knows_are_refused(tmp_path: Path, public: Public, wrong: str) -> None:
-    base = save_wan(public, tmp_path / "base")
-    source = tmp_path / "DriveVA.safetensors"
-    known = {f"dit.{name}": tensor for name, tensor in wan_video(public).items()}
-    save_file(known | {wrong: torch.zeros(1)}, source)
-    with pytest.raises(CheckpointError, match=f"1 of no known name: {wrong}"):
-        made(source, tmp_path / "out", public, base=base)
-
-
-def test_another_number_of_heads_is_seen_although_all_shapes_fit(tmp_path: Path, public: Public) -> None:
-    video = {**public.config.video, "num_attention_heads": 4, "attention_head_dim": 12}
-    other = replace(public, config=replace(public.config, video=video))
-    with pytest.raises(CheckpointError, match="num_attention_heads 2, wanted 4"):
-        made(save_diffusers(public, tmp_path / "public"), tmp_path / "out", other)
-    folder = save_wan(public, tmp_path / "wan")
-    (folder / "config.json").write_text(json.dumps({"num_heads": 2, "dim": 48}))
-    with pytest.raises(CheckpointError, match="num_heads 2, wanted 4"):
-        made(folder, tmp_path / "out", other)
-
-
-class Runs:
-    def __reduce__(self) -> tuple:
-        return Path.touch, (Path(self.path),)  # type: ignore[attr-defined]
-
-
-def test_a_pickle_that_would_run_something_does_not(tmp_path: Path, public: Public) -> None:
-    folder = save_wan(public, tmp_path / "public")
-    trap = Runs()
-    trap.path = str(tmp_path / "ran")  # type: ignore[attr-defined]
-    torch.save({"weight": trap}, folder / "models_t5_umt5-xxl-enc-bf16.pth")
-    with pytest.raises(CheckpointError, match="nothing in it is run"):
-        made(folder, tmp_path / "out", public)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("file", "message"),
-    [
-        ("transformer/config.json", r"config\.json is missing"),
-        ("transformer/diffusion_pytorch_model.safetensors.index.json", "has neither"),
-        ("transformer/*-00002-of-*", "lacks diffusion_pytorch_model-00002"),
-        ("vae/diffusion_pytorch_model.safetensors", "has neither"),
-        ("text_encoder/model.safetensors", "has neither"),
-        ("tokenizer/tokenizer.json", r"tokenizer\.json is missing.*save_pretrained"),
-    ],
-)
-def test_a_missing_file_of_a_folder_is_named(tmp_path: Path, public: Public, file: str, message: str) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-    (found,) = source.glob(file)
-    found.unlink()
-    with pytest.raises(CheckpointError, match=message):
-        made(source, tmp_path / "out", public)
-
-
-def test_a_damaged_file_is_named(tmp_path: Path, public: Public) -> None:
-    source = save_wan(public, tmp_path / "public")
-    for file in (*source.glob("*-00001-of-*"), source / "Wan2.2_VAE.pth", source / "google/umt5-xxl/tokenizer.json"):
-        whole = file.read_bytes()
-        file.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(CheckpointError, match=file.name):
-            made(source, tmp_path / "out", public)
-        file.write_bytes(whole)
-    assert made(source, tmp_path / "out", public).expert == "random"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"format": "gguf"}, "unknown format 'gguf'; there are: auto, diffusers, wan, driveva, fastwam, simwam"),
-        ({"action": "copied"}, "random, resized"),
-        ({"format": "fastwam"}, "give --base"),
-    ],
-)
-def test_what_cannot_be_done_is_said(tmp_path: Path, public: Public, options: dict, message: str) -> None:
-    with pytest.raises(CheckpointError, match=message):
-        made(save_diffusers(public, tmp_path / "public"), tmp_path / "out", public, **options)
-
-
-def test_what_cannot_be_told_is_asked_for(tmp_path: Path, public: Public) -> None:
-    (tmp_path / "empty").mkdir()
-    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
-    for source in (tmp_path / "empty", tmp_path / "other.pt"):
-        with pytest.raises(CheckpointError, match="give --format"):
-            made(source, tmp_path / "out", public)
-    with pytest.raises(CheckpointError, match="nothing at"):
-        made(tmp_path / "nowhere", tmp_path / "out", public)
-
-
-def test_nothing_is_ever_replaced(tmp_path: Path, public: Public) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(CheckpointError, match="exists"):
-        made(source, tmp_path / "out", public)
-    assert (tmp_path / "out" / "thesis.tex").exists()
-
-
-def test_a_tokenizer_with_more_words_than_its_encoder_is_refused(tmp_path: Path, public: Public) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-    word_tokenizer([" ".join(f"w{i}" for i in range(90))]).save(str(source / "tokenizer" / "tokenizer.json"))
-    with pytest.raises(CheckpointError, match="93 words, the text encoder knows 64"):
-        made(source, tmp_path / "out", public)
-
-
-def test_what_breaks_off_does_not_look_like_a_checkpoint(tmp_path: Path, public: Public) -> None:
-    source = save_diffusers(public, tmp_path / "public")
-
-    def stop(done: int, total: int) -> None:
-        if done > total / 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        made(source, tmp_path / "out", public, progress=stop, max_shard_bytes=20_000)
-    assert [path.name for path in tmp_path.iterdir()] == ["public"]
-
-
 def test_progress_ends_where_the_weights_end_and_shards_say_the_same(tmp_path: Path, public: Public) -> None:
     source = save_diffusers(public, tmp_path / "public")
     seen: list[tuple[int, int]] = []
@@ -474,10 +244,3 @@ def test_converting_holds_a_shard_and_not_the_model(tmp_path: Path, public: Publ
     command = [sys.executable, "-c", _MEASURE, str(tmp_path)]
     grown = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown < 80  # all of it would be 98; it is a shard of 34, and what is read and cast for it
-
-
-def test_a_folder_with_a_tokenizer_alone_is_no_backbone(tmp_path: Path, public: Public) -> None:
-    save_tokenizer(tmp_path / "base" / "tokenizer")
-    source = save_driveva(public, tmp_path / "DriveVA.safetensors")
-    with pytest.raises(CheckpointError, match=r"Wan2\.2_VAE\.pth is missing"):
-        made(source, tmp_path / "out", public, base=tmp_path / "base")

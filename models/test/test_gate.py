@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nano import nano_config, nano_model, nano_normaliser
+from nano import TEXTS, nano_config, nano_model, nano_normaliser
 
 import wam_models.metis.loading
 from wam_models.checkpoint import CheckpointError, save_checkpoint
@@ -18,12 +20,11 @@ from wam_models.policy import load_policy
 from wam_models.preprocessing import Preprocessing
 from wam_models.runtime.fp8 import Float8Linear
 from wam_models.runtime.gate import LIMITS, Difference, PrecisionError, check
-from wam_models.types import EgoState, Observation, Plan
+from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory, model = tmp_path_factory.mktemp("models") / "nano", nano_model()
+def write(directory: Path, **options: int) -> Path:
+    model = nano_model()
     save_checkpoint(
         directory,
         config={"kind": "metis", "name": "nano", "version": "0.1", "network": nano_config().to_dict()},
@@ -32,8 +33,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer=model.text.tokenizer.to_str(),
         weights={name: tensor.clone() for name, tensor in model.state_dict().items()},
         card="# nano\n",
+        **options,
     )
     return directory
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("models") / "nano")
 
 
 def observation() -> Observation:
@@ -143,6 +150,23 @@ def test_candidates_and_a_scorer_choose(checkpoint: Path) -> None:
     found = plan(checkpoint, candidates=4)
     assert found.candidates.shape == (4, 5, 3)
     assert np.array_equal(found.trajectory.poses, found.candidates[found.scores.argmax()])
+
+
+def test_a_large_text_encoder_is_not_read_for_instructions_that_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    directory = write(tmp_path / "sharded", max_shard_bytes=60_000)
+    first = plan(directory).trajectory.poses
+    assert np.array_equal(first, plan(directory).trajectory.poses)
+    index = json.loads((directory / "model.safetensors.index.json").read_text())["weight_map"]
+    for name in {file for tensor, file in index.items() if tensor.startswith("text.")}:
+        (directory / name).unlink()
+    policy = load_policy(directory)
+    assert np.array_equal(policy.plan(observation()).trajectory.poses, first)
+    answer = policy.plan(replace(observation(), instruction=TEXTS[1]))
+    assert isinstance(answer, Refusal) and answer.reason is RefusalReason.INSTRUCTION_UNKNOWN
+    assert "is missing" in answer.message
 
 
 @pytest.mark.parametrize("candidates", [1, 3])

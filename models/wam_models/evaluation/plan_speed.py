@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 
 import numpy as np
@@ -29,6 +30,9 @@ INSTRUCTION = "turn left at the next junction and then keep to the right"
 # Paper, table of inference times: milliseconds by steps, Wan2.2-5B with an expert of 1 billion, 640x768, one H200;
 # with the video, 10 steps.
 PAPER_MS = {"1": 100.0, "2": 140.0, "5": 240.0, "10": 430.0, "with_video": 1380.0}
+# Plans before any is timed, in which graphs are recorded and layers compiled.
+_REHEARSALS = 3
+_ENOUGH = 10
 
 
 @dataclass
@@ -82,13 +86,14 @@ def measure(
     parts: Parts,
     rungs: list[Rung],
     kinds: list[Kind],
-    repeats: int,
+    effort: tuple[int, float],
     progress: Callable[[str], None],
     compiling: str = INDUCTOR,
 ) -> Iterator[tuple[Rung, Kind, Timing, float]]:
     """Each rung that the device can carry, with the largest distance of its actions from those of the first rung, in
     the units of the flow. Rungs that leave the layers as they are take turns, so that a machine with other work slows
-    all of them alike. Changes the networks in place."""
+    all of them alike. effort: plans timed of each, and the seconds after which ten are enough. Changes the networks in
+    place."""
     device = parts.network.video.patch_embedding.weight.device
     possible = [rung for rung in rungs if obstacle(rung, device) is None]
     references: dict[Kind, Tensor] = {}
@@ -100,7 +105,7 @@ def measure(
             progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
             able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
             runs = [_Run(parts, kind, engines[rung]) for rung in able]
-            timings = take_turns(runs, repeats)
+            timings = take_turns(runs, *effort)
             for rung, run, timing in zip(able, runs, timings, strict=True):
                 found = run.actions()
                 reference = references.setdefault(kind, found)
@@ -164,19 +169,24 @@ class _Run:
 
 
 @torch.inference_mode()
-def take_turns(runs: list[_Run], repeats: int) -> list[Timing]:
+def take_turns(runs: list[_Run], repeats: int, seconds: float) -> list[Timing]:
     """Timings of several runs whose plans alternate."""
-    for run in runs:
-        for number in range(3):
+    numbers = count()
+    for _ in range(_REHEARSALS):
+        number = next(numbers)
+        for run in runs:
             run.timed(number)
     totals: list[list[float]] = [[] for _ in runs]
+    began = perf_counter()
+    while len(totals[0]) < repeats and (len(totals[0]) < _ENOUGH or perf_counter() - began < seconds):
+        number = next(numbers)
+        for run, times in zip(runs, totals, strict=True):
+            times.append(run.timed(number))
     stages: list[list[dict[str, float]]] = [[] for _ in runs]
-    for number in range(3, 3 + repeats):
-        for index, run in enumerate(runs):
-            totals[index].append(run.timed(number))
-    for number in range(3 + repeats, 6 + repeats + repeats // 4):
-        for index, run in enumerate(runs):
-            stages[index].append(run.stages(number))
+    for _ in range(max(3, len(totals[0]) // 5)):
+        number = next(numbers)
+        for run, parts in zip(runs, stages, strict=True):
+            parts.append(run.stages(number))
     return [
         Timing(
             float(np.median(each)),

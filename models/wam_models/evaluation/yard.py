@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 @dataclass(frozen=True)
 class WalkOutcome:
     """One walk. seconds: simulated; path_length, shortest: m driven and m of the shortest way to the goal's radius;
-    clearance: m, the smallest of the walk; wall_seconds: real time; plan_seconds: real time of each plan."""
+    clearance: m, the smallest of the walk; wall_seconds: real time; plan_seconds: real time of each plan; jumps: m
+    between where a plan and the one before it want the robot, at the moment at which the second takes over."""
 
     world: str
     reached: bool
@@ -24,13 +25,15 @@ class WalkOutcome:
     wall_seconds: float
     plan_seconds: tuple[float, ...] = ()
     refusals: tuple[str, ...] = ()
+    jumps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class YardScores:
     """Rates in [0, 1] with 95 % Wilson intervals; spl: success weighted by path length (Anderson et al. 2018);
     clearance_m: mean over walks of the smallest clearance; seconds_mean: of the walks that arrived;
-    realtime: simulated seconds per wall second; plan_ms: p50 and p99, None where nothing was planned by a policy."""
+    realtime: simulated seconds per wall second; plan_ms: p50 and p99, None where nothing was planned by a policy;
+    jump_m: p50 and p95 of the jumps from plan to plan, None where there was one plan at the most."""
 
     success: float
     success_ci: tuple[float, float]
@@ -43,6 +46,7 @@ class YardScores:
     realtime: float
     plan_ms: dict[str, float] | None
     refusals: int
+    jump_m: dict[str, float] | None
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -55,6 +59,7 @@ def score(walks: Sequence[WalkOutcome]) -> YardScores:
     count = len(walks)
     reached = sum(walk.reached for walk in walks)
     contact = sum(walk.contact for walk in walks)
+    jumps = np.array([metres for walk in walks for metres in walk.jumps])
     plans = 1e3 * np.array([seconds for walk in walks for seconds in walk.plan_seconds])
     return YardScores(
         success=reached / count,
@@ -68,6 +73,7 @@ def score(walks: Sequence[WalkOutcome]) -> YardScores:
         realtime=sum(walk.seconds for walk in walks) / max(sum(walk.wall_seconds for walk in walks), 1e-9),
         plan_ms={"p50": float(np.median(plans)), "p99": float(np.quantile(plans, 0.99))} if len(plans) else None,
         refusals=sum(len(walk.refusals) for walk in walks),
+        jump_m={"p50": float(np.median(jumps)), "p95": float(np.quantile(jumps, 0.95))} if len(jumps) else None,
     )
 
 

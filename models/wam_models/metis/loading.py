@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from accelerate import init_empty_weights
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from wam_models.checkpoint import Checkpoint, CheckpointError
+from wam_models.checkpoint import TEXT, Checkpoint, CheckpointError, load_weights
 from wam_models.metis.acceleration import accelerate_layers
 from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.engine import Engine, Parts, Question, make_engine
-from wam_models.metis.planning import MetisModel, MetisPolicy
+from wam_models.metis.model import Metis
+from wam_models.metis.planning import MetisPolicy
 from wam_models.preprocessing import Normaliser, Preprocessing, to_poses
 from wam_models.runtime.gate import Difference, check
 from wam_models.runtime.ladder import Rung, make_rung
-from wam_models.runtime.precision import cast_autoencoder, cast_transformer, make_precision, name_of
+from wam_models.runtime.precision import cast_autoencoder, cast_transformer, keeps_float32, make_precision, name_of
 from wam_models.runtime.stages import StageClock
+from wam_models.wan.instructions import Instructions
+from wam_models.wan.text import InstructionEncoder
+from wam_models.wan.vae import VideoAutoencoder
 
 # Rows of the instruction that the gate plans with; it is none, so that no text encoder need be loaded for it.
 _PROBE_ROWS = 8
@@ -59,7 +65,8 @@ def load_metis(
         config = replace(config, mask=Mask(mask))
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
     try:
-        parts = read_parts(checkpoint, config, place)
+        first = torch.float32 if _room_for_float32(checkpoint, place) else dtype
+        parts = read_parts(checkpoint, config, place, first)
         engine = make_gated_engine(parts, normaliser, chosen, dtype, checkpoint.model_id)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise CheckpointError(
@@ -79,23 +86,60 @@ def load_metis(
     )
 
 
-def read_parts(checkpoint: Checkpoint, config: MetisConfig, device: torch.device) -> Parts:
-    """The networks of a checkpoint in float32. Raises CheckpointError when weights and configuration do not fit."""
-    try:
-        model = MetisModel(config, Tokenizer.from_file(str(checkpoint.tokenizer_file)))
-        weights = {name: tensor.float() for name, tensor in load_file(checkpoint.weights_file).items()}
-        model.load_state_dict(weights, strict=True)
-    except (RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{checkpoint.directory}: weights and configuration do not fit ({reason}); copy both again"
-        ) from None
-    return model.to(device).eval().requires_grad_(False).parts()
+def read_parts(checkpoint: Checkpoint, config: MetisConfig, device: torch.device, dtype: torch.dtype) -> Parts:
+    """The networks of a checkpoint, shard by shard onto the device; a large text encoder only when an instruction comes
+    that is not known from before. Raises CheckpointError when weights and configuration do not fit."""
+    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
+
+    def of_transformer(name: str) -> torch.dtype:
+        return torch.float32 if keeps_float32(name) else dtype
+
+    def load_text() -> InstructionEncoder:
+        with init_empty_weights(include_buffers=False):
+            encoder = InstructionEncoder(config.text, tokenizer, config.text_length)
+        load_weights(checkpoint, encoder, "text.", device=str(device), dtype=dtype)
+        return encoder.eval().requires_grad_(False)
+
+    with init_empty_weights(include_buffers=False):
+        network, autoencoder = Metis(config), VideoAutoencoder(config.vae)
+    load_weights(checkpoint, network, "network.", device=str(device), dtype=of_transformer)
+    load_weights(checkpoint, autoencoder, "autoencoder.", device=str(device), dtype=dtype)
+    for module in (network, autoencoder):
+        module.eval().requires_grad_(False)
+    folder = _instructions_folder(checkpoint)
+    if folder is None:  # a small encoder: what is wrong with it is better said now
+        encoder = load_text()
+        return Parts(network, autoencoder, Instructions(tokenizer, config.text_length, lambda: encoder))
+    return Parts(network, autoencoder, Instructions(tokenizer, config.text_length, load_text, folder))
+
+
+def _instructions_folder(checkpoint: Checkpoint) -> Path | None:
+    """Where embedded instructions outlive the process, for text encoders so large that they have files of their own:
+    one folder for each encoder and language."""
+    if checkpoint.weight_map is None:
+        return None
+    files = {file for name, file in checkpoint.weight_map.items() if name.startswith(TEXT)}
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ("tokenizer.json", *sorted(files)):
+        digest.update(checkpoint.hashes[name].encode())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "wam" / "instructions" / digest.hexdigest()
+
+
+def _room_for_float32(checkpoint: Checkpoint, device: torch.device) -> bool:
+    """Whether the weights in float32 take less than half of what is free there."""
+    stored = sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file())
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2 * stored < free / 2
 
 
 def make_gated_engine(parts: Parts, normaliser: Normaliser, rung: Rung, dtype: torch.dtype, name: str) -> Engine:
-    """An engine whose plan from a fixed observation is the plain path's, computed before anything is narrowed or fused.
-    Changes the networks of `parts` in place. Raises PrecisionError where the two are too far apart.
+    """An engine whose plan from a fixed observation is the plain path's, computed in the precision that the weights
+    come in, before anything is narrowed or fused. Changes the networks of `parts` in place. Raises PrecisionError where
+    the two are too far apart.
 
     The joint mask has no plain path, and its cached one stands for it.
     """

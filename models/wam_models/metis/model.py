@@ -136,7 +136,7 @@ class Metis(nn.Module):
         KeysValues; (1, 1, 1, L)."""
         video = self.video.condition_embedder.text_embedder(text)
         action = self.action.condition_embedder.text_embedder(text)
-        read = [layer.read_text(video, action, bias) for layer in self.layers]
+        read = [self._through(layer.read_text, video, action, bias) for layer in self.layers]
         return Text([layer for layer, _ in read], [layer for _, layer in read])
 
     def forward(

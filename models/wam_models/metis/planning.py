@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from wam_models.checkpoint import CheckpointError
 from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.engine import Engine, Parts, Question
 from wam_models.metis.model import Metis
@@ -117,6 +118,8 @@ class MetisPolicy(Policy):
             return refusal
         try:
             return self._plan(observation)
+        except CheckpointError as error:  # the text encoder is read when an instruction first needs it
+            return Refusal(RefusalReason.INSTRUCTION_UNKNOWN, f"{observation.instruction!r} cannot be read: {error}")
         except (torch.OutOfMemoryError, MemoryError) as error:
             return Refusal(RefusalReason.OUT_OF_MEMORY, f"{self.spec.model_id} does not fit on {self._device}: {error}")
 

@@ -108,7 +108,6 @@ class Preset:
 
 
 def _presets() -> dict[str, Preset]:
-    small_images = {"driving_image": (128, 192), "navigation_image": (160, 160)}
     presets = [
         Preset("wan22_5b_ae1b", WAN22_5B, 1024, 4096),
         Preset("wan22_5b_ae0p2b", WAN22_5B, 256, 1024),
@@ -116,8 +115,9 @@ def _presets() -> dict[str, Preset]:
         Preset("wan22_a14b_ae0p2b", WAN22_A14B, 128, 512),
         Preset("wan22_a14b_ae1b", WAN22_A14B, 576, 2304),
         Preset("nano", WAN_NANO, 64, 256, driving_image=(64, 96), navigation_image=(64, 64)),
-        Preset("tiny", WAN_TINY, 96, 384, **small_images),
-        Preset("small", WAN_SMALL, 128, 512, **small_images),
+        Preset("tiny", WAN_TINY, 96, 384, driving_image=(128, 192), navigation_image=(160, 160)),
+        # Half of the paper's resolution, at which it chooses its attention pattern.
+        Preset("small", WAN_SMALL, 128, 512, driving_image=(320, 384), navigation_image=(192, 192)),
     ]
     return {preset.name: preset for preset in presets}
 

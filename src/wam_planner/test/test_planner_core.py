@@ -17,8 +17,8 @@ POSE = (2.0, 3.0, math.pi / 2)
 class Robot:
     """A planner core fed by a robot that stands at POSE and a live camera."""
 
-    def __init__(self, **config) -> None:
-        self.core = PlannerCore(PlannerConfig(BufferConfig(cameras=("front",), **config)))
+    def __init__(self, commit: float = 0.0, **config) -> None:
+        self.core = PlannerCore(PlannerConfig(BufferConfig(cameras=("front",), **config), commit=commit))
         self.now = 10.0
 
     def frame(self, after: float = 0.1) -> None:
@@ -96,6 +96,24 @@ def test_a_full_machine_is_a_failure_and_not_the_observation_s_fault(robot):
     assert robot.core.conclude(robot.now, robot.task(), refusal) is None
     assert robot.core.report.outcome is Outcome.FAILED
     assert "2 GiB" in robot.core.report.error
+
+
+def test_the_next_plan_is_told_what_of_the_last_one_is_being_driven():
+    """The robot has not moved from where it planned to walk ahead, so what it drives lies as far ahead as it did."""
+    robot = Robot(commit=0.5)
+    task = robot.task()
+    assert task.observation.committed is None
+    robot.core.conclude(robot.now, task, plan(task.observation.stamp))
+    committed = robot.task().observation.committed
+    assert committed == pytest.approx(np.array([[0.8 * 0.35, 0.0, 0.0], [0.8 * 0.6, 0.0, 0.0]]))
+    robot.core.forget()
+    assert robot.task().observation.committed is None
+
+
+def test_nothing_is_kept_of_the_last_plan_unless_it_is_asked_for(robot):
+    task = robot.task()
+    robot.core.conclude(robot.now, task, plan(task.observation.stamp))
+    assert robot.task().observation.committed is None
 
 
 def test_a_plan_that_breaks_a_rule_does_not_go_out(robot):

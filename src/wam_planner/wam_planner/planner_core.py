@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 
+from wam_controller.tracker import Reference, make_reference
 from wam_models.se2 import Vector, compose
 from wam_models.types import Observation, Plan, Refusal, RefusalReason
+from wam_planner.continuity import committed_points
 from wam_planner.latency import LatencyStatistics
 from wam_planner.observation_buffer import BufferConfig, Look, ObservationBuffer, Verdict
 from wam_planner.odometry_history import Fault
@@ -30,16 +32,19 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class PlannerConfig:
-    """goal_tolerance: m, nearer than this the robot has arrived; max_rate: Hz, frames that come faster are skipped.
-    Raises ValueError when one is not above 0 and finite."""
+    """goal_tolerance: m, nearer than this the robot has arrived; max_rate: Hz, frames that come faster are skipped;
+    dt: s between the policy's points; commit: s of the last plan that the next one keeps.
+    Raises ValueError when one of the first three is not above 0 and finite."""
 
     buffer: BufferConfig
     limits: ValidatorLimits = field(default_factory=ValidatorLimits)
     goal_tolerance: float = 0.5
     max_rate: float = 10.0
+    dt: float = 0.25
+    commit: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("goal_tolerance", "max_rate"):
+        for name in ("goal_tolerance", "max_rate", "dt"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
 
@@ -79,6 +84,7 @@ class PlannerCore:
         self._goal: tuple[float, float] | None = None
         self._goal_from_start: tuple[float, float] | None = None
         self._considered = -math.inf
+        self._driven: Reference | None = None
 
     @property
     def goal(self) -> tuple[float, float] | None:
@@ -102,6 +108,7 @@ class PlannerCore:
         self.latency.clear()
         self.report = Report()
         self._considered = -math.inf
+        self._driven = None
 
     def add_odometry(self, now: float, stamp: float, pose: Vector, twist: Vector) -> Fault | None:
         """See ObservationBuffer.add_odometry; the first one also fixes a goal given from the start."""
@@ -147,6 +154,9 @@ class PlannerCore:
         if observation.stamp < self._considered + 1.0 / self._config.max_rate - 0.001:
             return None
         self._considered = observation.stamp
+        if self._driven is not None and self._config.commit:
+            kept = committed_points(self._driven, observation.stamp, look.pose, self._config.dt, self._config.commit)
+            observation = replace(observation, committed=kept)
         return PlanTask(observation, look.pose)
 
     def conclude(self, now: float, task: PlanTask, answer: Plan | Refusal | BaseException) -> Plan | None:
@@ -168,6 +178,7 @@ class PlannerCore:
         if violations:
             self._reject(violations)
             return None
+        self._driven = make_reference(trajectory, np.array(task.pose))
         self.counts["plans_published"] += 1
         self.latency.add(now - trajectory.stamp)
         self._settle(Outcome.PUBLISHED)

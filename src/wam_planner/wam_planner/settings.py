@@ -28,6 +28,7 @@ PLANNER = (
     Parameter("instruction", "", "what to do, until one comes on the topic instruction"),
     Parameter("goal", "", "x,y in m forward and left of where the robot starts, until one comes on the topic goal"),
     Parameter("goal_tolerance", 0.5, "m, nearer than this the robot has arrived and no plan is made", 0.05, 5),
+    Parameter("commit", 0.0, "s of the plan being driven that the next one keeps, for a model trained so", 0, 2),
     Parameter("max_rate", 10.0, "Hz, camera frames that come faster are skipped", 0.5, 60),
     Parameter("image_transport", "compressed", "the kind of image topic", choices=("compressed", "raw")),
     Parameter("max_frame_age", 0.3, "s, nothing is planned from an older frame", 0.05, 1),
@@ -58,6 +59,8 @@ def make_config(settings: Mapping[str, Value], spec: PolicySpec) -> PlannerConfi
         limits=ValidatorLimits(**{name: float(settings[name]) for name in limits}),
         goal_tolerance=float(settings["goal_tolerance"]),
         max_rate=float(settings["max_rate"]),
+        dt=spec.dt,
+        commit=float(settings["commit"]),
     )
 
 

@@ -22,18 +22,22 @@ INSTRUCTION = "walk to the goal"
 @dataclass(frozen=True)
 class Contender:
     """What is to be scored. name: a key of the result; source: EXPERT or what load_policy takes; mask, steps: other
-    than the checkpoint's own, for a Metis."""
+    than the checkpoint's own, for a Metis; rung, candidates: see load_policy; commit: see PolicyDriver."""
 
     name: str
     source: str
     steps: int | None = None
     mask: str | None = None
     tracker: str = "holonomic"
+    rung: str = "cached"
+    candidates: int = 1
+    commit: float = 0.0
 
     def describe(self) -> dict[str, object]:
         """What a score was of, for the file that keeps it; None stands for the model's own."""
         model = None if self.source == EXPERT else load_policy(self.source).spec.model_id
-        return {"model_id": model, "steps": self.steps, "mask": self.mask, "tracker": self.tracker}
+        names = "steps", "mask", "tracker", "rung", "candidates", "commit"
+        return {"model_id": model, **{name: getattr(self, name) for name in names}}
 
 
 def run_yard(
@@ -62,7 +66,14 @@ def _policy(contender: Contender) -> Policy:
     """One policy a process, for loading takes longer than a walk, and one thread, for the workers share the cores."""
     if contender not in _loaded:
         _loaded.clear()
-        _loaded[contender] = load_policy(contender.source, steps=contender.steps, mask=contender.mask, threads=1)
+        _loaded[contender] = load_policy(
+            contender.source,
+            steps=contender.steps,
+            mask=contender.mask,
+            rung=contender.rung,
+            candidates=contender.candidates,
+            threads=1,
+        )
     return _loaded[contender]
 
 
@@ -71,7 +82,7 @@ def _driver(contender: Contender, world: YardWorld, seed: int) -> Driver:
         return ExpertDriver(YardExpert(world))
     policy = _policy(contender)
     policy.reset(seed)
-    return PolicyDriver(policy, INSTRUCTION)
+    return PolicyDriver(policy, INSTRUCTION, contender.commit)
 
 
 def _walk(job: tuple[Contender, str, int, float]) -> WalkOutcome:

@@ -15,6 +15,7 @@ from wam_controller.tracker import Reference, make_reference, make_tracker
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy
 from wam_models.types import EgoState, Observation, Refusal, Trajectory
+from wam_planner.continuity import committed_points, jump
 from wam_planner.plan_validator import ValidatorLimits, validate
 from wam_sim.expert import YardExpert
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
@@ -26,9 +27,10 @@ TIME_LIMIT = 60.0  # s
 
 
 class Driver(Protocol):
-    """Answers with a trajectory in base_link for what the simulation shows now, or None to say nothing."""
+    """Answers with a trajectory in base_link for what the simulation shows now, or None to say nothing. driven: the
+    plan that the robot follows, if there is one."""
 
-    def plan(self, simulation: YardSimulation) -> Trajectory | None: ...
+    def plan(self, simulation: YardSimulation, driven: Reference | None = None) -> Trajectory | None: ...
 
 
 class ExpertDriver:
@@ -37,7 +39,7 @@ class ExpertDriver:
     def __init__(self, expert: YardExpert) -> None:
         self._expert = expert
 
-    def plan(self, simulation: YardSimulation) -> Trajectory:
+    def plan(self, simulation: YardSimulation, driven: Reference | None = None) -> Trajectory:
         return self._expert.plan(
             simulation.pose, simulation.twist, simulation.walkers, simulation.walker_velocities, simulation.time
         )
@@ -45,10 +47,11 @@ class ExpertDriver:
 
 class PolicyDriver:
     """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal. Its plans pass
-    the planner node's validator or are dropped. refusals: why it refused or was rejected; plan_seconds: real time."""
+    the planner node's validator or are dropped. commit: s of the plan that is being driven which the next one keeps;
+    refusals: why it refused or was rejected; plan_seconds: real time."""
 
-    def __init__(self, policy: Policy, instruction: str) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, instruction: str, commit: float = 0.0) -> None:
+        self._policy, self._commit = policy, commit
         self._instruction = instruction
         self._frames: list[tuple[float, np.ndarray]] = []
         self._last: tuple[float, np.ndarray] | None = None
@@ -56,14 +59,14 @@ class PolicyDriver:
         self.refusals: list[str] = []
         self.plan_seconds: list[float] = []
 
-    def plan(self, simulation: YardSimulation) -> Trajectory | None:
+    def plan(self, simulation: YardSimulation, driven: Reference | None = None) -> Trajectory | None:
         spec = self._policy.spec
         frame = np.zeros((*spec.image_size, 3), np.uint8) if spec.blind else simulation.render()
         self._frames.append((simulation.time, frame))
         keep = simulation.time - (spec.context_frames - 1) * spec.context_dt - PLAN_PERIOD
         while self._frames[0][0] < keep:
             self._frames.pop(0)
-        observation = self._observe(simulation)
+        observation = self._observe(simulation, driven)
         began = perf_counter()
         answer = self._policy.plan(observation)
         self.plan_seconds.append(perf_counter() - began)
@@ -75,9 +78,9 @@ class PolicyDriver:
         self.refusals += [violation.rule.value for violation in violations]
         return None if violations else trajectory
 
-    def _observe(self, simulation: YardSimulation) -> Observation:
-        spec = self._policy.spec
-        wanted = simulation.time - spec.context_dt * np.arange(spec.context_frames)[::-1]
+    def _observe(self, simulation: YardSimulation, driven: Reference | None) -> Observation:
+        spec, now = self._policy.spec, simulation.time
+        wanted = now - spec.context_dt * np.arange(spec.context_frames)[::-1]
         times = np.array([time for time, _ in self._frames])
         # Before it moves the robot has seen nothing but its first view.
         chosen = [self._frames[int(np.abs(times - time).argmin())][1] for time in wanted]
@@ -85,6 +88,8 @@ class PolicyDriver:
         if self._last is not None:
             acceleration = (twist - self._last[1]) / (simulation.time - self._last[0])
         self._last = simulation.time, twist
+        x, y, yaw = simulation.pose.tolist()
+        committed = None if driven is None else committed_points(driven, now, (x, y, yaw), spec.dt, self._commit)
         return Observation(
             frames=np.stack(chosen)[:, None],
             stamps=wanted,
@@ -92,6 +97,7 @@ class PolicyDriver:
             ego=EgoState(twist[0], twist[1], twist[2], acceleration[0], acceleration[1]),
             instruction=self._instruction,
             goal=goal_in_base(simulation),
+            committed=committed,
         )
 
 
@@ -126,19 +132,22 @@ def walk(
     loop = ControlLoop(make_tracker(tracker), FreshnessLimits(), VelocityLimits(), AccelerationLimits())
     reference: Reference | None = None
     coming: list[tuple[float, Reference]] = []
+    jumps: list[float] = []
     next_plan = simulation.time
     clearance = simulation.clearance
     while simulation.time < time_limit and not simulation.reached and not simulation.in_contact:
         if simulation.time >= next_plan - 1e-9:
             next_plan += plan_period
-            trajectory = driver.plan(simulation)
+            trajectory = driver.plan(simulation, reference)
             if trajectory is not None:
                 placed = make_reference(trajectory, simulation.pose)
                 coming.append((simulation.time + latency, placed))
             if on_plan is not None:
                 on_plan(simulation, trajectory)
         while coming and coming[0][0] <= simulation.time + 1e-9:
-            reference = coming.pop(0)[1]
+            before, reference = reference, coming.pop(0)[1]
+            if before is not None:
+                jumps.append(jump(before, reference, simulation.time))
         command = loop.step(simulation.time, reference, simulation.pose, simulation.twist).twist
         if disturb is not None:
             command = disturb(simulation.time, command)
@@ -156,4 +165,5 @@ def walk(
         wall_seconds=perf_counter() - began,
         plan_seconds=tuple(getattr(driver, "plan_seconds", ())),
         refusals=tuple(getattr(driver, "refusals", ())),
+        jumps=tuple(jumps),
     )

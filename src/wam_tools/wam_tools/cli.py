@@ -12,7 +12,7 @@ SUBCOMMANDS = {
     "demo": "Walk three unseen worlds with the whole graph; video, plot and bag of each.",
     "bench": "Score policies in closed loop without ROS, and measure how fast they plan.",
     "train": "Train a model from recorded runs; continues where it stopped.",
-    "models": "List, show and verify checkpoints.",
+    "models": "List, show and verify checkpoints; make them from public weights.",
     "doctor": "What this machine lacks, and the line that mends it.",
 }
 

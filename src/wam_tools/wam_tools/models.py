@@ -1,4 +1,4 @@
-"""`wam models`: which checkpoints are here, what they are, whether they are whole."""
+"""`wam models`: which checkpoints are here, what they are, whether they are whole; and others from public weights."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import DownloadColumn, Progress
 
 from wam_models.checkpoint import CARD, Checkpoint, CheckpointError, open_checkpoint
+from wam_models.metis.presets import PRESETS, find_preset
 from wam_models.policy import load_policy
 from wam_planner.bringup import find_model, prefix
 from wam_tools.output import console, show_table, write_json
 
-app = typer.Typer(help="List, show and verify checkpoints.", no_args_is_help=True)
+app = typer.Typer(help="List, show and verify checkpoints; make them from public weights.", no_args_is_help=True)
 
 Model = Annotated[str, typer.Argument(help="A bundled model by name, or a checkpoint directory.")]
+Task = Annotated[str, typer.Option(help="driving or navigation: the images and points of a preset.")]
 Json = Annotated[Path | None, typer.Option(help="Write the answer to this file too.")]
 
 
 @app.command("list")
 def list_models(json: Json = None) -> None:
-    """The bundled checkpoints. Exit status 1 when one of them is broken."""
+    """The bundled checkpoints, and the presets. Exit status 1 when a checkpoint is broken."""
     folder = prefix("wam_models") / "share" / "wam_models" / "bundled"
     models = [_summary(path) for path in sorted(folder.glob("*/"))]
     show_table(
@@ -28,16 +31,39 @@ def list_models(json: Json = None) -> None:
         ("name", "model", "MB", "state"),
         ((each["name"], each["model_id"] or "", f"{each['bytes'] / 1e6:.1f}", each["state"]) for each in models),
     )
-    _write(json, models)
+    show_table(
+        "presets, for `wam models info` and `wam models convert`",
+        ("name", "backbone", "action expert", "licence"),
+        (
+            (preset.name, preset.backbone.source or "random weights", f"{preset.width} wide", preset.backbone.licence)
+            for preset in PRESETS.values()
+        ),
+    )
+    presets = [{"name": name, "model_id": None, "bytes": None, "state": "preset"} for name in PRESETS]
+    _write(json, models + presets)
     if any(each["state"] != "whole" for each in models):
         raise typer.Exit(1)
 
 
 @app.command()
-def info(model: Model, json: Json = None) -> None:
-    """What a checkpoint wants and gives, and its card."""
+def info(
+    model: Annotated[str, typer.Argument(help="A bundled model or a preset by name, or a checkpoint directory.")],
+    task: Task = "driving",
+    json: Json = None,
+) -> None:
+    """What a checkpoint wants and gives, and its card; of a preset, what it would be."""
+    if model in PRESETS:
+        _preset_info(model, task, json)
+        return
     checkpoint = _open(model)
-    values = {"model_id": checkpoint.model_id, "directory": str(checkpoint.directory), **checkpoint.config}
+    values = {
+        "model_id": checkpoint.model_id,
+        "directory": str(checkpoint.directory),
+        "bytes": sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file()),
+        "sha256": {path.name: checkpoint.hashes[path.name] for path in checkpoint.weights_files},
+        "licence": "not recorded",
+        **checkpoint.config,
+    }
     show_table(checkpoint.model_id, ("", ""), [*values.items(), *checkpoint.preprocessing.items()])
     card = checkpoint.directory / CARD
     if card.is_file():
@@ -48,7 +74,7 @@ def info(model: Model, json: Json = None) -> None:
 @app.command()
 def verify(model: Model, json: Json = None) -> None:
     """Checks every file against the recorded hashes, then loads the model. Exit status 1 when either fails."""
-    checkpoint = _open(model)
+    checkpoint = _open(model, every_hash=True)
     try:
         policy = load_policy(checkpoint.directory)
     except CheckpointError as error:
@@ -58,14 +84,82 @@ def verify(model: Model, json: Json = None) -> None:
     _write(json, {"model_id": spec.model_id, "horizon": spec.horizon, "dt": spec.dt, "image_size": spec.image_size})
 
 
-def _open(model: str) -> Checkpoint:
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A diffusers or Wan folder, or a file of DriveVA, FastWAM or SimWAM.")],
+    out: Annotated[Path, typer.Argument(help="The checkpoint directory to make.")],
+    preset: Annotated[str, typer.Option(help="Which network; see `wam models list`.")],
+    task: Task = "driving",
+    format: Annotated[str, typer.Option(help="auto, diffusers, wan, driveva, fastwam or simwam.")] = "auto",
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of the backbone, for a SOURCE that is a transformer alone.")
+    ] = None,
+    action: Annotated[
+        str, typer.Option(help="How an action expert starts that SOURCE lacks: random, or resized from the video's.")
+    ] = "random",
+    seed: Annotated[int, typer.Option(help="Of what is random.")] = 0,
+    precision: Annotated[str, typer.Option(help="Of the weights: bfloat16 or float32.")] = "bfloat16",
+    json: Json = None,
+) -> None:
+    """Public weights to a checkpoint, to be trained. Exit status 1 when they do not fit the preset."""
+    from wam_models.convert.convert import convert as make
+    from wam_models.convert.convert import summary
+
     try:
-        return open_checkpoint(Path(find_model(model)))
+        chosen = find_preset(preset)
+        with Progress(*Progress.get_default_columns(), DownloadColumn(), console=console, transient=True) as bar:
+            row = bar.add_task(preset, total=None)
+            made = make(
+                source,
+                out,
+                chosen.config(task),
+                name=preset,
+                format=format,
+                base=base,
+                action=action,
+                seed=seed,
+                precision=precision,
+                licence=f"{chosen.backbone.licence} ({chosen.backbone.source or chosen.backbone.name})",
+                progress=lambda done, total: bar.update(row, completed=done, total=total),
+            )
+    except ValueError as error:
+        raise _refusal(error) from error
+    console.print(f"{made.checkpoint.model_id} in {out}, action expert: {made.expert}", highlight=False, markup=False)
+    for why, names in {**made.left_out, "made anew": made.fresh}.items():
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        console.print(f"{why}: {', '.join(names[:10])}{more}", highlight=False, markup=False)
+    console.print("It must be trained: the statistics of its actions are unknown.", highlight=False)
+    _write(json, {"preset": preset, "task": task, **summary(made)})
+
+
+def _preset_info(name: str, task: str, json: Path | None) -> None:
+    try:
+        values = find_preset(name).describe(task)
+    except ValueError as error:
+        raise _refusal(error) from error
+    parameters = ", ".join(f"{part} {count / 1e6:,.1f} M" for part, count in values["parameters"].items())
+    gpu = "more than any common GPU has" if values["gpu_gib"] is None else f"{values['gpu_gib']} GiB"
+    rows = {
+        **values,
+        "parameters": parameters,
+        "weights_bytes": f"{values['weights_bytes'] / 1e6:,.1f} MB in bfloat16",
+        "planning_gib": f"{values['planning_gib']:.1f}, computed: network and autoencoder in bfloat16, kept keys and "
+        "values, activations, 1 for CUDA; instructions embedded elsewhere",
+        "gpu_gib": f"smallest common GPU: {gpu}",
+        "source": values["source"] or "none: its weights are random until they are trained here",
+    }
+    show_table(f"preset {name}", ("", ""), rows.items())
+    _write(json, values)
+
+
+def _open(model: str, *, every_hash: bool = False) -> Checkpoint:
+    try:
+        return open_checkpoint(Path(find_model(model)), every_hash=every_hash)
     except CheckpointError as error:
         raise _refusal(error) from error
 
 
-def _refusal(error: CheckpointError) -> typer.Exit:
+def _refusal(error: ValueError) -> typer.Exit:
     typer.echo(str(error), err=True)
     return typer.Exit(1)
 

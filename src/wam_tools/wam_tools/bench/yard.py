@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,11 @@ def yard(
     model: Annotated[str, typer.Option(help="A bundled model or a checkpoint directory.")] = "metis-yard",
     steps: Annotated[str, typer.Option(help="Flow steps a plan, several with commas; default: the model's.")] = "",
     mask: Annotated[str, typer.Option(help="asymmetric, isolated or joint; default: the model's.")] = "",
+    rung: Annotated[
+        str, typer.Option(help="Of the speed ladder; on a processor plain, cached or compiled.")
+    ] = "cached",
+    candidates: Annotated[int, typer.Option(min=1, help="Trajectories that a plan chooses among.")] = 1,
+    commit: Annotated[float, typer.Option(min=0.0, help="s of the driven plan that the next one keeps.")] = 0.0,
     tracker: Annotated[str, typer.Option(help="holonomic or internnav_pd.")] = "holonomic",
     only: Annotated[str, typer.Option(help="Names of the policies to run, with commas; default: all.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="First world of the split.")] = 0,
@@ -37,7 +43,8 @@ def yard(
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}")
     try:
-        contenders = _contenders(model, _numbers(steps), mask or None, tracker)
+        how = Contender("metis", str(find_model(model)), None, mask or None, tracker, rung, candidates, commit)
+        contenders = _contenders(how, _numbers(steps))
         chosen = {name for name in only.split(",") if name} or {c.name for c in contenders}
         if unknown := chosen - {c.name for c in contenders}:
             raise ValueError(f"no policy is called {', '.join(sorted(unknown))}")
@@ -56,7 +63,17 @@ def yard(
     scores = {name: score(outcomes) for name, outcomes in walks.items()}
     show_table(
         f"yard, {split}, {episodes} walks each (95 % intervals)",
-        ("policy", "success", "contact", "timeout", "SPL", "clearance m", "plan ms p50 / p99", "x real time"),
+        (
+            "policy",
+            "success",
+            "contact",
+            "timeout",
+            "SPL",
+            "clearance m",
+            "plan ms p50 / p99",
+            "jump cm",
+            "x real time",
+        ),
         ((name, *_row(values)) for name, values in scores.items()),
     )
     if json is not None:
@@ -67,15 +84,11 @@ def yard(
         write_json(json, {**settings, "policies": policies, "failed": failed})
 
 
-def _contenders(model: str, steps: list[int], mask: str | None, tracker: str) -> list[Contender]:
-    source = str(find_model(model))
-    open_checkpoint(Path(source))  # a broken one is refused here, with its message, not in a worker
-    if steps:
-        models = [Contender(f"metis-{number}-steps", source, number, mask, tracker) for number in steps]
-    else:
-        models = [Contender("metis", source, None, mask, tracker)]
-    others = [Contender(name, f"baseline:{name}", tracker=tracker) for name in BASELINES]
-    return [*models, Contender(EXPERT, EXPERT, tracker=tracker), *others]
+def _contenders(metis: Contender, steps: list[int]) -> list[Contender]:
+    open_checkpoint(Path(metis.source))  # a broken one is refused here, with its message, not in a worker
+    models = [replace(metis, name=f"metis-{number}-steps", steps=number) for number in steps] or [metis]
+    others = [Contender(name, f"baseline:{name}", tracker=metis.tracker) for name in BASELINES]
+    return [*models, Contender(EXPERT, EXPERT, tracker=metis.tracker), *others]
 
 
 def _numbers(text: str) -> list[int]:
@@ -97,5 +110,6 @@ def _row(values: YardScores) -> tuple[str, ...]:
         f"{values.spl:.2f}",
         f"{values.clearance_m:.2f}",
         plan,
+        "-" if values.jump_m is None else f"{100 * values.jump_m['p50']:.1f} / {100 * values.jump_m['p95']:.1f}",
         f"{values.realtime:.1f}",
     )

@@ -1,0 +1,66 @@
+"""`wam bench plan`: the table, the JSON that others read, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from wam_tools.bench.plan import app
+
+
+def bench(*arguments: str) -> tuple[int, str]:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
+    assert "Traceback" not in result.output
+    return result.exit_code, result.output
+
+
+def test_stages_floor_and_ratio_stand_in_the_json(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    code, output = bench(
+        *("--preset", "nano", "--random-weights", "--steps", "1,2", "--rungs", "plain,cached", "--candidates", "3"),
+        *("--imagine", "--repeats", "3", "--json", str(file)),
+    )
+    assert code == 0, output
+    report = json.loads(file.read_text())
+    assert (report["preset"], report["task"], report["precision"]) == ("nano", "driving", "float32")
+    assert report["rungs"].keys() == {"plain", "cached"} and report["left_out"] == {}
+    for entry in report["rungs"].values():
+        assert entry["steps"].keys() == {"1", "2"}
+        for values in entry["steps"].values():
+            assert 0 < values["p50_ms"] <= values["p99_ms"] and values["apart"] < 1e-4
+            assert {"preprocess", "text", "vae", "flow"} <= values["stages_ms"].keys()
+    cached = report["rungs"]["cached"]
+    assert cached["best_of_3"]["steps"] == cached["with_video"]["steps"] == 2
+    assert 0 < report["floor_ms"]["1"] < report["floor_ms"]["2"] < cached["steps"]["2"]["p50_ms"]
+    assert report["plain_over_cached"]["2"] > 1 and report["peak_gib"] > 0 and report["paper_ms"] is None
+    assert "cached is" in output and "2, best of 3" in output and "2, with video" in output
+
+
+def test_a_checkpoint_is_measured_with_its_own_weights(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    code, output = bench(
+        *("--model", "metis-yard", "--steps", "2", "--rungs", "cached", "--repeats", "2", "--json", str(file))
+    )
+    assert code == 0, output
+    assert json.loads(file.read_text())["preset"] == "metis-yard"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to measure"),
+        (["--preset", "nano"], "has no weights"),
+        (["--preset", "huge", "--random-weights"], "nano"),
+        (["--preset", "nano", "--random-weights", "--rungs", "graph"], "needs an NVIDIA GPU"),
+        (["--preset", "nano", "--random-weights", "--steps", "two"], "whole numbers"),
+        (["--preset", "nano", "--random-weights", "--steps", "0"], "at least one step"),
+        (["--preset", "nano", "--random-weights", "--precision", "int8"], "is no precision"),
+        (["--model", "/nowhere/at/all"], "no checkpoint at"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments: list[str], message: str) -> None:
+    code, output = bench(*arguments)
+    assert code == 1 and message in output
