@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nano import TEXTS, nano_config, nano_model, nano_normaliser
+from nano import TEXTS, nano_config, nano_model, nano_normaliser, nano_policy
 
 import wam_models.metis.loading
 from wam_models.checkpoint import CheckpointError, save_checkpoint
@@ -150,6 +150,12 @@ def test_candidates_and_a_scorer_choose(checkpoint: Path) -> None:
     found = plan(checkpoint, candidates=4)
     assert found.candidates.shape == (4, 5, 3)
     assert np.array_equal(found.trajectory.poses, found.candidates[found.scores.argmax()])
+
+
+def test_the_first_candidate_is_what_a_single_one_would_be() -> None:
+    alone, first = (nano_policy(noise_scale=0.0, candidates=n).plan(observation()).candidates for n in (1, 3))
+    assert np.abs(alone[0] - first[0]).max() < 1e-5
+    assert np.abs(first[1] - first[2]).max() > 1e-3
 
 
 def test_a_large_text_encoder_is_not_read_for_instructions_that_are_known(

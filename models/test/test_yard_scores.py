@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from wam_models.evaluation.oracle import Oracle
 from wam_models.evaluation.yard import WalkOutcome, interval, score
+from wam_models.types import Trajectory
 
 
 def outcome(reached: bool = True, contact: bool = False, path: float = 10.0, **more: object) -> WalkOutcome:
@@ -25,6 +28,25 @@ def test_scores_of_four_walks() -> None:
     assert scores.seconds_mean == 20.0 and scores.realtime == 4.0
     assert scores.plan_ms == pytest.approx({"p50": 30.0, "p99": 39.8})
     assert scores.refusals == 1
+
+
+def test_jumps_are_those_of_all_walks() -> None:
+    scores = score([outcome(jumps=(0.0, 0.1)), outcome(jumps=(0.2,))])
+    assert scores.jump_m == pytest.approx({"p50": 0.1, "p95": 0.19})
+    assert score([outcome()]).jump_m is None
+
+
+def test_an_oracle_takes_the_candidate_nearest_to_the_truth() -> None:
+    candidates = np.zeros((3, 4, 3))
+    candidates[:, :, 1] = np.array([-0.4, 0.3, 0.1])[:, None]
+    oracle = Oracle(dt=0.25)
+    with pytest.raises(ValueError, match="until it is told"):
+        oracle(candidates, None)
+    oracle.truth = Trajectory(1.0, 0.25, np.tile([0.0, 0.25, 0.0], (6, 1)))
+    assert oracle(candidates, None) == pytest.approx([-0.65, -0.05, -0.15])
+    oracle.truth = Trajectory(1.0, 0.5, np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"every 0\.5 s"):
+        oracle(candidates, None)
 
 
 def test_a_path_shorter_than_the_shortest_known_counts_as_it() -> None:

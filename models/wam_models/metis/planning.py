@@ -62,6 +62,7 @@ class MetisPolicy(Policy):
     the medoid; imagine: add the video that the chosen trajectory would lead to.
 
     The noise is drawn once at reset: the same observation gives the same plan, and successive plans keep to one mind.
+    The first candidate starts from it scaled as the model wants it, as a single one would, the others from all of it.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class MetisPolicy(Policy):
         self._autoencoder = parts.autoencoder
         self._device = parts.network.video.patch_embedding.weight.device
         self._preprocessing, self._normaliser = preprocessing, normaliser
-        self._candidates, self._scorer, self._imagine = candidates, scorer, imagine
+        self._candidates, self.scorer, self._imagine = candidates, scorer, imagine
         self.spec = PolicySpec(
             model_id=model_id,
             cameras=config.cameras,
@@ -106,7 +107,9 @@ class MetisPolicy(Policy):
         generator = torch.Generator().manual_seed(seed)
         config = self._config
         shape = (self._candidates, config.action.points, config.action.values)
-        self._noise = config.noise_scale * torch.randn(shape, generator=generator).to(self._device)
+        noise = torch.randn(shape, generator=generator)
+        noise[0] *= config.noise_scale
+        self._noise = noise.to(self._device)
         channels, height, width = config.latent_size
         video = (1, channels, config.future_latents, height, width)
         self._video_noise = torch.randn(video, generator=generator).to(self._device)
@@ -141,7 +144,7 @@ class MetisPolicy(Policy):
             return Refusal(
                 RefusalReason.OUTPUT_NOT_FINITE, f"{self.spec.model_id} answered with values that are not finite"
             )
-        scores = self._scorer(poses, observation)
+        scores = self.scorer(poses, observation)
         chosen = int(scores.argmax())
         clock.mark("postprocess")
         if self._imagine and self._candidates > 1:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 class _FrameAwareConv(WanCausalConv3d):
     """For one frame without history the causal kernel meets only zeros before it, so its last temporal slice as a 2-D
-    convolution gives the same numbers for a third of the work."""
+    convolution gives the same numbers for a third of the work. For training and for clips; planning goes farther, with
+    wan.frame_encoder."""
 
     def forward(self, x: Tensor, cache_x: Tensor | None = None) -> Tensor:
         left, right, top, bottom, before, _ = self._padding
@@ -54,8 +55,8 @@ class VideoAutoencoder(nn.Module):
             elif type(module) is WanRMS_norm:
                 module.__class__ = _QuickNorm
         channels = self.vae.config.z_dim
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1, 1), False)
-        self.register_buffer("std", torch.ones(1, channels, 1, 1, 1), False)
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1, 1, dtype=torch.float32), False)
+        self.register_buffer("std", torch.ones(1, channels, 1, 1, 1, dtype=torch.float32), False)
         self.set_statistics(self.vae.config.latents_mean, self.vae.config.latents_std)
 
     def set_statistics(self, latents_mean: list[float], latents_std: list[float]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from wam_models.evaluation.oracle import Oracle
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy, load_policy
 from wam_sim.expert import YardExpert
@@ -22,7 +23,8 @@ INSTRUCTION = "walk to the goal"
 @dataclass(frozen=True)
 class Contender:
     """What is to be scored. name: a key of the result; source: EXPERT or what load_policy takes; mask, steps: other
-    than the checkpoint's own, for a Metis; rung, candidates: see load_policy; commit: see PolicyDriver."""
+    than the checkpoint's own, for a Metis; rung, candidates: see load_policy; commit: see PolicyDriver;
+    oracle: candidates are chosen by the privileged expert's plan, which no robot has."""
 
     name: str
     source: str
@@ -32,11 +34,12 @@ class Contender:
     rung: str = "cached"
     candidates: int = 1
     commit: float = 0.0
+    oracle: bool = False
 
     def describe(self) -> dict[str, object]:
         """What a score was of, for the file that keeps it; None stands for the model's own."""
         model = None if self.source == EXPERT else load_policy(self.source).spec.model_id
-        names = "steps", "mask", "tracker", "rung", "candidates", "commit"
+        names = "steps", "mask", "tracker", "rung", "candidates", "commit", "oracle"
         return {"model_id": model, **{name: getattr(self, name) for name in names}}
 
 
@@ -82,7 +85,15 @@ def _driver(contender: Contender, world: YardWorld, seed: int) -> Driver:
         return ExpertDriver(YardExpert(world))
     policy = _policy(contender)
     policy.reset(seed)
-    return PolicyDriver(policy, INSTRUCTION, contender.commit)
+    told = None
+    if contender.oracle:
+        from wam_models.metis.planning import MetisPolicy  # torch, which nothing else here needs
+
+        if not isinstance(policy, MetisPolicy):
+            raise ValueError(f"{contender.source} chooses among no candidates: an oracle is for a Metis")
+        policy.scorer = oracle = Oracle(policy.spec.dt)
+        told = oracle, YardExpert(world)
+    return PolicyDriver(policy, INSTRUCTION, commit=contender.commit, oracle=told)
 
 
 def _walk(job: tuple[Contender, str, int, float]) -> WalkOutcome:

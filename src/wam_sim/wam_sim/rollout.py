@@ -12,6 +12,7 @@ from wam_controller.control_loop import ControlLoop
 from wam_controller.limits import AccelerationLimits, VelocityLimits
 from wam_controller.plan_freshness import FreshnessLimits
 from wam_controller.tracker import Reference, make_reference, make_tracker
+from wam_models.evaluation.oracle import Oracle
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy
 from wam_models.types import EgoState, Observation, Refusal, Trajectory
@@ -48,10 +49,19 @@ class ExpertDriver:
 class PolicyDriver:
     """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal. Its plans pass
     the planner node's validator or are dropped. commit: s of the plan that is being driven which the next one keeps;
+    oracle: with the expert whose plan it is told, the scorer of the policy, which then sees more than a robot would;
     refusals: why it refused or was rejected; plan_seconds: real time."""
 
-    def __init__(self, policy: Policy, instruction: str, commit: float = 0.0) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        instruction: str,
+        *,
+        commit: float = 0.0,
+        oracle: tuple[Oracle, YardExpert] | None = None,
+    ) -> None:
         self._policy, self._commit = policy, commit
+        self._told = None if oracle is None else (oracle[0], ExpertDriver(oracle[1]))
         self._instruction = instruction
         self._frames: list[tuple[float, np.ndarray]] = []
         self._last: tuple[float, np.ndarray] | None = None
@@ -67,6 +77,9 @@ class PolicyDriver:
         while self._frames[0][0] < keep:
             self._frames.pop(0)
         observation = self._observe(simulation, driven)
+        if self._told is not None:
+            oracle, expert = self._told
+            oracle.truth = expert.plan(simulation)
         began = perf_counter()
         answer = self._policy.plan(observation)
         self.plan_seconds.append(perf_counter() - began)

@@ -35,6 +35,18 @@ def test_scores_stand_in_the_json_by_policy(tmp_path: Path) -> None:
     assert "expert" in output and "100 %" in output
 
 
+def test_the_best_of_several_is_called_an_oracle_where_it_knows_the_answer(tmp_path: Path) -> None:
+    file = tmp_path / "scores.json"
+    code, output = bench(
+        *("--split", "val", "--episodes", "1", "--workers", "1", "--only", "metis-oracle", "--candidates", "3"),
+        *("--oracle", "--json", str(file)),
+    )
+    assert code == 0, output
+    scores = json.loads(file.read_text())["policies"]["metis-oracle"]
+    assert (scores["candidates"], scores["oracle"]) == (3, True)
+    assert scores["jump_m"]["p50"] >= 0
+
+
 def test_several_numbers_of_steps_are_several_policies() -> None:
     code, output = bench("--steps", "1,2", "--only", "metis-3-steps")
     assert code == 1 and "metis-3-steps" in output

@@ -32,6 +32,9 @@ def yard(
         str, typer.Option(help="Of the speed ladder; on a processor plain, cached or compiled.")
     ] = "cached",
     candidates: Annotated[int, typer.Option(min=1, help="Trajectories that a plan chooses among.")] = 1,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="The expert's plan chooses the candidate: a bound, no policy.")
+    ] = False,
     commit: Annotated[float, typer.Option(min=0.0, help="s of the driven plan that the next one keeps.")] = 0.0,
     tracker: Annotated[str, typer.Option(help="holonomic or internnav_pd.")] = "holonomic",
     only: Annotated[str, typer.Option(help="Names of the policies to run, with commas; default: all.")] = "",
@@ -43,7 +46,16 @@ def yard(
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}")
     try:
-        how = Contender("metis", str(find_model(model)), None, mask or None, tracker, rung, candidates, commit)
+        how = Contender(
+            "metis-oracle" if oracle else "metis",
+            str(find_model(model)),
+            mask=mask or None,
+            tracker=tracker,
+            rung=rung,
+            candidates=candidates,
+            commit=commit,
+            oracle=oracle,
+        )
         contenders = _contenders(how, _numbers(steps))
         chosen = {name for name in only.split(",") if name} or {c.name for c in contenders}
         if unknown := chosen - {c.name for c in contenders}:
@@ -86,7 +98,7 @@ def yard(
 
 def _contenders(metis: Contender, steps: list[int]) -> list[Contender]:
     open_checkpoint(Path(metis.source))  # a broken one is refused here, with its message, not in a worker
-    models = [replace(metis, name=f"metis-{number}-steps", steps=number) for number in steps] or [metis]
+    models = [replace(metis, name=f"{metis.name}-{number}-steps", steps=number) for number in steps] or [metis]
     others = [Contender(name, f"baseline:{name}", tracker=metis.tracker) for name in BASELINES]
     return [*models, Contender(EXPERT, EXPERT, tracker=metis.tracker), *others]
 
