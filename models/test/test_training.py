@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 import yaml
 from bags import TYPES, write_bag
 from nano import nano_config
+from recipes import recipe_in
 from rosbags.rosbag2 import StoragePlugin, Writer
 from safetensors.torch import load_file
 
@@ -24,54 +26,10 @@ from wam_models.data.windows import make_windows
 from wam_models.metis.config import ActionConfig
 from wam_models.policy import load_policy
 from wam_models.training.augment import another_sky, jitter_light, mirror_actions, mirror_state
-from wam_models.training.recipe import Clearance, Recipe, RecipeError, read_recipe
+from wam_models.training.recipe import Clearance, FinishedAutoencoder, Recipe, RecipeError, read_recipe
 from wam_models.training.shards import Shards
 from wam_models.training.train import train_round
 from wam_models.types import EgoState, Observation, Plan
-
-
-def recipe_in(folder: Path, steps: int = 2, *, scan: bool = False) -> Recipe:
-    for number in range(3):
-        bag = folder / "bags" / f"run{number}"
-        if not bag.exists():
-            bag.parent.mkdir(exist_ok=True, parents=True)
-            write_bag(bag, seed=number, scan=scan)
-    values = {
-        "name": "nano",
-        "version": "0.1",
-        "seed": 3,
-        "output": str(folder / "train"),
-        "cache": str(folder / "cache"),
-        "bundle": None,
-        "use_acceleration": False,
-        "network": nano_config().to_dict(),
-        "data": {"runs": {"folder": str(folder / "bags")}},
-        "autoencoder": {"steps": 2, "frames": 2, "clips": 1, "clip_every": 2, "learning_rate": 1e-3},
-        "rounds": [
-            {
-                "data": ["runs"],
-                "steps": steps,
-                "batch": 4,
-                "repeats": 2,
-                "video_batch": 2,
-                "learning_rate": 1e-3,
-                "shards": 2,
-                "warmup": 1,
-            },
-        ],
-        "action_times": {"sampler": "power", "exponent": 1.5},
-        "video_times": {"sampler": "uniform", "shift": 5.0},
-        "video_weight": 0.2,
-        "ema": 0.5,
-        "weight_decay": 0.01,
-        "variants": 2,
-        "future_every": 2,
-        "held_out": 0.34,
-    }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
-    return read_recipe(path)
-
 
 ROUND = {"data": ["runs"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}
 PAID = {"weight": 1.0, "margin": 0.2, "discs": [0.0], "radius": 0.2, "lidar": 0.3}
@@ -193,6 +151,44 @@ def test_a_start_of_another_size_is_refused(tmp_path: Path) -> None:
         train_round(other, 0, lambda *_: None, start_from=first)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         train_round(other, 0, lambda *_: None, start_from=tmp_path / "nowhere")
+
+
+def with_finished_autoencoder(recipe: Recipe, directory: Path, output: str, **changes: Any) -> Recipe:
+    finished = FinishedAutoencoder(directory)
+    return replace(recipe, autoencoder=finished, output=recipe.output.with_name(output), light_seed=7, **changes)
+
+
+def test_a_finished_autoencoder_is_used_as_it_is_by_recipes_of_any_seed(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    first = train_round(recipe, 0, lambda *_: None)
+    made: list[Path] = []
+    for seed in (1, 2):
+        again = with_finished_autoencoder(recipe, first, f"seed{seed}", seed=seed)
+        made.append(train_round(again, 0, lambda *_: None))
+    expected, *found = (load_file(directory / "model.safetensors") for directory in (first, *made))
+    kept = {name for name in expected if name.startswith("autoencoder.")}
+    assert kept and all(torch.equal(model[name], expected[name]) for model in found for name in kept)
+    assert not all(torch.equal(found[0][name], found[1][name]) for name in expected.keys() - kept)
+    statistics = [json.loads((each / "config.json").read_text())["network"]["vae"] for each in (first, *made)]
+    assert statistics[0] == statistics[1] == statistics[2]
+    assert len(list((tmp_path / "cache").glob("*/latents-*"))) == 2  # the first recipe's, and those of light_seed 7
+    assert "Autoencoder that of nano@0.1+" in (made[0] / "README.md").read_text()
+
+
+def test_an_autoencoder_that_does_not_fit_or_is_another_one_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    first = train_round(recipe, 0, lambda *_: None)
+    wider = replace(recipe.network, vae={**recipe.network.vae, "base_dim": 8})
+    with pytest.raises(CheckpointError, match=r"round0 has an autoencoder of other sizes.*take over its vae"):
+        train_round(with_finished_autoencoder(recipe, first, "wider", network=wider), 0, lambda *_: None)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        train_round(with_finished_autoencoder(recipe, tmp_path / "nowhere", "none"), 0, lambda *_: None)
+    train_round(with_finished_autoencoder(recipe, first, "more"), 0, lambda *_: None)
+    train_round(replace(recipe, output=tmp_path / "other", seed=9), 0, lambda *_: None)
+    shutil.rmtree(first)
+    shutil.copytree(tmp_path / "other" / "round0", first)
+    with pytest.raises(RecipeError, match=r"autoencoder was made by another recipe \(weights\)"):
+        train_round(with_finished_autoencoder(recipe, first, "more"), 0, lambda *_: None)
 
 
 def test_an_output_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -428,6 +424,7 @@ def test_a_truncated_bag_is_left_out_and_named(tmp_path: Path) -> None:
         ({"video_times": {"sampler": "uniform", "exponent": 2.0}}, "exponent"),
         ({"data": {"runs": {"folder": "x", "record": {"split": "train", "runs": 1, "driver": "polcy"}}}}, "polcy"),
         ({"autoencoder": {"steps": 1, "frames": 1, "clips": 1, "clip_every": 0, "learning_rate": 1}}, "clip_every"),
+        ({"autoencoder": {"weights": "x", "steps": 1, "frames": 1}}, "leave out its frames, steps"),
         ({"rounds": [{**ROUND, "clearance": {"weight": 1.0}}]}, "margin"),
         ({"rounds": [{**ROUND, "clearance": {**PAID, "discs": []}}]}, "no discs"),
         ({"rounds": [{**ROUND, "clearance": {**PAID, "weight": -1.0}}]}, "at least 0"),

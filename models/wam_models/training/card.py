@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wam_models.checkpoint import save_checkpoint
+from wam_models.checkpoint import open_checkpoint, save_checkpoint
 from wam_models.data.latent_cache import LatentCache
 from wam_models.data.store import WindowStore
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
-from wam_models.training.recipe import Clearance, Recipe
+from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe
 from wam_models.training.start import Start
 
 
@@ -60,13 +60,19 @@ def card(
         *rows,
         "",
         *([] if start is None else [f"- Continues from {start.model_id}; the steps below are on top of its own."]),
-        f"- Seed {recipe.seed}. Autoencoder {recipe.autoencoder.steps} steps, Metis {steps} in {number + 1} rounds.",
+        f"- Seed {recipe.seed}. {_autoencoder_line(recipe.autoencoder)}, Metis {steps} in {number + 1} rounds.",
         f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
         *([] if plan.clearance is None else [_clearance_line(plan.clearance)]),
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
         "- Trained on simulated yards only. It has not walked on hardware.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _autoencoder_line(made: AutoencoderTraining | FinishedAutoencoder) -> str:
+    if isinstance(made, FinishedAutoencoder):
+        return f"Autoencoder that of {open_checkpoint(made.weights).model_id}"
+    return f"Autoencoder {made.steps} steps"
 
 
 def _clearance_line(paid: Clearance) -> str:

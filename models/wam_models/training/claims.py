@@ -8,16 +8,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wam_models.training.recipe import Recipe, RecipeError
+from wam_models.checkpoint import open_checkpoint
+from wam_models.training.recipe import FinishedAutoencoder, Recipe, RecipeError
 
 # Of a network's settings, those that say how a plan is drawn from weights that are finished.
 PLANNING = {"steps", "sampling_shift", "noise_scale"}
 
 
 def claim_autoencoder(recipe: Recipe) -> None:
-    """Note what determines the autoencoder of recipe.output. Raises RecipeError when the one there is another's."""
+    """Note what determines the autoencoder of recipe.output. Raises RecipeError when the one there is another's, and
+    CheckpointError when it is to be taken from a checkpoint that cannot be used."""
     network, first = recipe.network.to_dict(), recipe.rounds[0].data
-    settings = {**_common(recipe, first), "vae": network["vae"], **asdict(recipe.autoencoder)}
+    settings = {**_common(recipe, first), "vae": network["vae"]}
+    if isinstance(recipe.autoencoder, FinishedAutoencoder):
+        settings["weights"] = open_checkpoint(recipe.autoencoder.weights).model_id
+    else:
+        settings |= asdict(recipe.autoencoder)
     _claim(recipe.output / "autoencoder.json", settings)
 
 
@@ -26,8 +32,10 @@ def claim_round(recipe: Recipe, number: int) -> None:
     used = [name for entry in recipe.rounds[: number + 1] for name in entry.data]
     network = {name: value for name, value in recipe.network.to_dict().items() if name not in PLANNING}
     settings: dict[str, Any] = {**_common(recipe, used), "network": network}
-    for name in ("action_times", "video_times", "video_weight", "ema", "weight_decay", "variants", "future_every"):
+    times = ("action_times", "video_times")
+    for name in (*times, "video_weight", "ema", "weight_decay", "variants", "future_every", "light_seed"):
         settings[name] = getattr(recipe, name)
+    settings["lora"], settings["frozen_text"] = recipe.lora and asdict(recipe.lora), recipe.frozen_text
     settings["rounds"] = [asdict(entry) for entry in recipe.rounds[: number + 1]]
     _claim(recipe.output / f"round{number}.json", settings)
 

@@ -67,6 +67,13 @@ class AutoencoderTraining:
 
 
 @dataclass(frozen=True)
+class FinishedAutoencoder:
+    """weights: a checkpoint directory whose autoencoder is used as it is, with what its latents are normalised by."""
+
+    weights: Path
+
+
+@dataclass(frozen=True)
 class Clearance:
     """What it costs to plan nearer to an obstacle than `margin` m, and than the teacher: `weight` a metre. The body is
     discs of `radius` m at `discs` m along it; lidar: m ahead of base_link where the bags' scans were made."""
@@ -85,12 +92,42 @@ class Clearance:
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters on the projections of the video expert's blocks. They, the action expert and the video's head
+    are all that trains. Each adds alpha / rank times the product of its two factors to the weight that it stands on."""
+
+    rank: int
+    alpha: int
+
+    def __post_init__(self) -> None:
+        if min(self.rank, self.alpha) < 1:
+            raise ValueError(f"lora's rank and alpha are at least 1, got {self.rank} and {self.alpha}")
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Plans that go on from what is being driven: in a share of the draws the first points of the trajectory, 1 to
+    `most` of them, are known, with flow time 0, and only the others are learned.
+
+    Source: training-time real-time chunking, arXiv 2512.05964.
+    """
+
+    share: float
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0 or self.most < 1:
+            raise ValueError(f"committed: a share of 0 to 1 and at least 1 point, not {self.share} and {self.most}")
+
+
+@dataclass(frozen=True)
 class Round:
     """steps of training on `data` (names), continuing from the round before. batch: windows a step that train the
     actions alone, each under `repeats` draws of noise and time, for reading the observation is most of the work;
-    video_batch: windows a step that train video and actions jointly; shards: equal parts of both, worked on side by
-    side, for a CPU with that many cores; clearance: what plans of `batch` pay for coming near to what the bags' scans
-    show; dark_skies: share of the runs that are seen under a dark sky."""
+    video_batch: windows a step that train video and actions jointly; shards: equal parts of both: on a CPU one process
+    works on them side by side, with as many cores; several processes share them, and one GPU takes its own in turn;
+    clearance: what plans of `batch` pay for coming near to what the bags' scans show; dark_skies: share of the runs
+    that are seen under a dark sky; committed: how often what is being driven is known."""
 
     data: list[str]
     steps: int
@@ -102,6 +139,7 @@ class Round:
     shards: int = 1
     clearance: Clearance | None = None
     dark_skies: float = 0.0
+    committed: Committed | None = None
 
     def __post_init__(self) -> None:
         if self.clearance is not None and not self.batch:
@@ -117,7 +155,10 @@ class Round:
 @dataclass(frozen=True)
 class Recipe:
     """See models/configs/metis_yard.yaml for what each entry means. start: a checkpoint directory to continue from, or
-    the recipe (.yaml) of one, which is followed first."""
+    the recipe (.yaml) of one, which is followed first; light_seed: of the lights in which the runs are seen, where it
+    is not `seed`: recipes that differ in their seed then share their latents; lora: train adapters of the video expert
+    in its stead; frozen_text: the text encoder stays as it is, as it always does beside lora; checkpointing: compute
+    each layer again in the backward pass and keep less of it until then, for the same results."""
 
     name: str
     version: str
@@ -128,7 +169,7 @@ class Recipe:
     use_acceleration: bool
     network: MetisConfig
     data: dict[str, DataSet]
-    autoencoder: AutoencoderTraining
+    autoencoder: AutoencoderTraining | FinishedAutoencoder
     rounds: list[Round]
     action_times: dict[str, Any]
     video_times: dict[str, Any]
@@ -139,6 +180,14 @@ class Recipe:
     future_every: int
     held_out: float
     start: Path | None = None
+    light_seed: int | None = None
+    lora: Lora | None = None
+    frozen_text: bool = False
+    checkpointing: bool = False
+
+    @property
+    def trains_text(self) -> bool:
+        return self.lora is None and not self.frozen_text
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -158,8 +207,10 @@ def read_recipe(path: Path) -> Recipe:
             name: DataSet(name, Path(entry["folder"]), Recording(**entry["record"]) if "record" in entry else None)
             for name, entry in values["data"].items()
         }
-        values["autoencoder"] = AutoencoderTraining(**values["autoencoder"])
+        values["autoencoder"] = _autoencoder(values["autoencoder"])
         values["rounds"] = [_round(entry) for entry in values["rounds"]]
+        if values.get("lora") is not None:
+            values["lora"] = Lora(**values["lora"])
         for key in ("output", "cache", "bundle", "start"):
             values[key] = None if values.get(key) is None else Path(values[key])
         recipe = Recipe(**values)
@@ -169,6 +220,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
     if recipe.network.action.values < 3 and any(entry.clearance for entry in recipe.rounds):
         raise RecipeError(f"{path}: clearance needs a body's heading, so action values 3: x, y, yaw")
+    if any(entry.committed and entry.committed.most >= recipe.network.action.points for entry in recipe.rounds):
+        raise RecipeError(f"{path}: committed leaves nothing to plan: 'most' must be less than the points of a plan")
     if not recipe.rounds:
         raise RecipeError(f"{path}: rounds is empty: nothing would be trained")
     for number, entry in enumerate(recipe.rounds):
@@ -178,6 +231,15 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
+def _autoencoder(entry: dict[str, Any]) -> AutoencoderTraining | FinishedAutoencoder:
+    if "weights" not in entry:
+        return AutoencoderTraining(**entry)
+    if others := sorted(entry.keys() - {"weights"}):
+        raise ValueError(f"an autoencoder with weights is used as it is: leave out its {', '.join(others)}")
+    return FinishedAutoencoder(Path(entry["weights"]))
+
+
 def _round(entry: dict[str, Any]) -> Round:
-    clearance = entry.get("clearance")
-    return Round(**{**entry, "clearance": None if clearance is None else Clearance(**clearance)})
+    parts: dict[str, type] = {"clearance": Clearance, "committed": Committed}
+    given = {name: kind(**entry[name]) for name, kind in parts.items() if entry.get(name) is not None}
+    return Round(**{**entry, **given})

@@ -17,12 +17,21 @@ Model = TypeVar("Model", bound=nn.Module)
 Result = TypeVar("Result")
 
 
+def use_one_thread() -> None:
+    """For a process beside others that train too."""
+    torch.set_num_threads(1)
+
+
 class Shards(Generic[Model]):
     """`count` views of one model: the same parameters, gradients of their own. The sum does not depend on which thread
-    is faster, so a seed gives the same weights on any number of cores. Inside the context torch's own threads rest."""
+    is faster, so a seed gives the same weights on any number of cores. Inside the context torch's own threads rest.
 
-    def __init__(self, model: Model, count: int) -> None:
-        self._views = [model] + [_view(model) for _ in range(count - 1)]
+    in_turn: one part after the other on the model itself, as a GPU wants it, and a model that is shared by processes.
+    """
+
+    def __init__(self, model: Model, count: int, *, in_turn: bool = False) -> None:
+        self._in_turn, self._count = in_turn, count
+        self._views = [model] if in_turn else [model, *(_view(model) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count)
         self._threads = torch.get_num_threads()
 
@@ -37,6 +46,12 @@ class Shards(Generic[Model]):
 
     def backward(self, work: Callable[[Model, int], Result]) -> list[Result]:
         """work(view, shard) computes a loss and calls backward; afterwards the model has the mean of the gradients."""
+        if self._in_turn:
+            results = [work(self._views[0], shard) for shard in range(self._count)]
+            for parameter in self._views[0].parameters():
+                if parameter.grad is not None:
+                    parameter.grad.div_(self._count)
+            return results
         if len(self._views) == 1:
             return [work(self._views[0], 0)]
 

@@ -10,56 +10,107 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import nn
 
 from wam_models.data.bags import BagError
 from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
 from wam_models.data.store import WindowStore, bag_folders, open_store
-from wam_models.metis.config import MetisConfig
-from wam_models.metis.model import Metis, Text
-from wam_models.metis.planning import MetisModel, sample_actions
+from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser
+from wam_models.training.adapters import add_adapters, merged
 from wam_models.training.augment import mirror_actions
-from wam_models.training.batch import Batch, action_loss, draw_batches, joint_losses, plan_shortfall
+from wam_models.training.average import Average
+from wam_models.training.batch import draw_batches, plan_shortfall
 from wam_models.training.card import card, write_checkpoint
 from wam_models.training.claims import claim_autoencoder, claim_round
 from wam_models.training.clearance import obstacles
-from wam_models.training.recipe import Clearance, Recipe
+from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe, RecipeError, Round
+from wam_models.training.scale import Processes
 from wam_models.training.shards import Shards
-from wam_models.training.start import Start, open_start
+from wam_models.training.start import Start, finished_autoencoder, open_start
+from wam_models.training.state import load_state, save_state, save_weights
+from wam_models.training.step import Objective, Trainable, backward, make_optimiser, take_step
 from wam_models.training.vae import AutoencoderTrainee, Pictures, measure_latents, quiet_start, train_autoencoder
-from wam_models.wan.block import KeysValues
-from wam_models.wan.text import InstructionEncoder, word_tokenizer
+from wam_models.training.validation import validate
+from wam_models.wan.text import word_tokenizer
 from wam_models.wan.vae import VideoAutoencoder
 
 SAVE_EVERY = 500  # steps
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a round trains on. parts: windows and latents of each of its data sets; data: all of them as one."""
+
+    autoencoder: VideoAutoencoder
+    parts: list[tuple[WindowStore, LatentCache]]
+    data: TrainingSet
+
+
 def train_round(
-    recipe: Recipe, number: int, report: Report, *, device: str = "cpu", start_from: Path | None = None
+    recipe: Recipe,
+    number: int,
+    report: Report,
+    *,
+    device: str = "cpu",
+    start_from: Path | None = None,
+    processes: Processes | None = None,
 ) -> Path:
     """Round `number` of the recipe and all that comes before it in the pipeline; returns its checkpoint directory.
 
-    report(stage, done, of, figures) is called as work goes on. start_from: a checkpoint directory whose weights the
-    first round and the autoencoder continue from. Raises BagError when the bags are unusable, CheckpointError when
-    start_from is, RecipeError when the output folder holds another recipe's work.
+    report(stage, done, of, figures) is called as work goes on, in the first process. start_from: a checkpoint directory
+    whose weights the first round and the autoencoder continue from. processes: those that share the training; by
+    default those that a launcher started. Raises BagError when the bags are unusable, CheckpointError when start_from
+    is, RecipeError when the output folder holds another recipe's work or the shards do not part among the processes.
     """
     began = time.monotonic()
+    processes = processes or Processes(device)
+    if not processes.first:
+        report = _say_nothing
     torch.manual_seed(recipe.seed)
-    recipe.output.mkdir(parents=True, exist_ok=True)
+    with processes.first_before_others():
+        recipe.output.mkdir(parents=True, exist_ok=True)
+        claim_autoencoder(recipe)
+        claim_round(recipe, number)
+        start = None if start_from is None else open_start(start_from, recipe.output)
+        material = gather(recipe, number, report, start=start, device=str(processes.device))
+        normaliser = _normaliser(recipe, material.data)
+        tokenizer = _tokenizer(recipe, material.data)
+
+    # 4. Metis.
+    weights = recipe.output / f"round{number}.safetensors"
+    if not weights.exists():
+        _train_metis(recipe, number, material.data, normaliser, tokenizer, start, report, processes)
+
+    # 5. Checkpoint.
+    directory = recipe.output / f"round{number}"
+    if processes.first:
+        model = _model(recipe, tokenizer, start, weights)
+        model.autoencoder = material.autoencoder
+        model.to(processes.device).eval()
+        scores = validate(model, material.data, normaliser)
+        report("validation", 1, 1, scores)
+        spent = time.monotonic() - began
+        text = card(recipe, number, material.parts, start, scores, spent)
+        write_checkpoint(model, recipe, normaliser, directory, text)
+    processes.wait()
+    return directory
+
+
+def gather(recipe: Recipe, number: int, report: Report, *, start: Start | None = None, device: str = "cpu") -> Material:
+    """The windows, the autoencoder and the latents of round `number`: read where they are kept, made where they are
+    not. Raises as train_round does."""
     plan = recipe.rounds[number]
-    claim_autoencoder(recipe)
-    claim_round(recipe, number)
-    start = None if start_from is None else open_start(start_from, recipe.output)
 
     # 1. Bags to windows.
     stores = {}
@@ -69,7 +120,12 @@ def train_round(
         stores[name] = open_store(bags, recipe.cache, recipe.network, recipe.use_acceleration, follow)
 
     # 2. Autoencoder, in the first round.
-    autoencoder = _autoencoder(recipe, list(stores.values()), start, report, device)
+    settings = recipe.autoencoder
+    if isinstance(settings, FinishedAutoencoder):
+        autoencoder = finished_autoencoder(settings.weights, recipe.network.vae).to(device)
+    else:
+        autoencoder = _trained_autoencoder(recipe, settings, list(stores.values()), start, report, device)
+    autoencoder.eval().requires_grad_(False)
 
     # 3. Latents.
     parts: list[tuple[WindowStore, LatentCache]] = []
@@ -79,25 +135,13 @@ def train_round(
             store,
             variants=recipe.variants,
             future_every=recipe.future_every,
-            seed=recipe.seed,
+            seed=recipe.seed if recipe.light_seed is None else recipe.light_seed,
             dark_skies=plan.dark_skies,
             progress=_follower(report, f"latents of {name}", len(np.unique(store.frame_run))),
         )
         parts.append((store, latents))
     points = None if plan.clearance is None else _obstacles(stores, plan.clearance, report)
-    data = TrainingSet.join(parts, recipe.held_out, points)
-
-    # 4. Metis.
-    normaliser = _normaliser(recipe, data)
-    model = _train_metis(recipe, number, data, autoencoder, normaliser, start, report, device)
-
-    # 5. Checkpoint.
-    scores = validate(model, data, normaliser)
-    report("validation", 1, 1, scores)
-    directory = recipe.output / f"round{number}"
-    spent = time.monotonic() - began
-    write_checkpoint(model, recipe, normaliser, directory, card(recipe, number, parts, start, scores, spent))
-    return directory
+    return Material(autoencoder, parts, TrainingSet.join(parts, recipe.held_out, points))
 
 
 def _obstacles(stores: dict[str, WindowStore], settings: Clearance, report: Report) -> list[np.ndarray]:
@@ -112,10 +156,14 @@ def _obstacles(stores: dict[str, WindowStore], settings: Clearance, report: Repo
     return points
 
 
-def _autoencoder(
-    recipe: Recipe, stores: list[WindowStore], start: Start | None, report: Report, device: str
+def _trained_autoencoder(
+    recipe: Recipe,
+    settings: AutoencoderTraining,
+    stores: list[WindowStore],
+    start: Start | None,
+    report: Report,
+    device: str,
 ) -> VideoAutoencoder:
-    settings = recipe.autoencoder
     autoencoder = VideoAutoencoder(recipe.network.vae).to(device)
     done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
     if not (done.exists() and statistics.exists()):
@@ -127,30 +175,24 @@ def _autoencoder(
         trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size).to(device)
         optimiser = torch.optim.AdamW(trainee.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
         generator = torch.Generator().manual_seed(recipe.seed)
-        done_before = 0
-        if state.exists():
-            saved = torch.load(state, weights_only=True)
-            trainee.load_state_dict(saved["model"])
-            optimiser.load_state_dict(saved["optimiser"])
-            generator.set_state(saved["generators"][0])
-            done_before = saved["step"]
+        done_before = load_state(state, trainee, optimiser, {0: generator})
         averages: dict[str, _Average] = {}
 
         def on_step(step: int, losses: dict[str, float]) -> None:
             figures = {name: averages.setdefault(name, _Average())(value) for name, value in losses.items()}
             report("autoencoder", step, settings.steps, figures)
             if step % SAVE_EVERY == 0:
-                _save_state(state, trainee, optimiser, [generator], step)
+                save_state(state, trainee, optimiser, [generator], step)
 
         pictures = Pictures(stores, recipe.held_out)
         train_autoencoder(trainee, pictures, settings, generator, done_before, optimiser, on_step)
         mean, std = measure_latents(autoencoder, pictures, generator)
-        _save_weights(autoencoder, done)
+        save_weights(autoencoder.state_dict(), done)
         statistics.write_text(json.dumps({"latents_mean": mean, "latents_std": std}))
         state.unlink(missing_ok=True)
     autoencoder.load_state_dict(load_file(done))
     autoencoder.set_statistics(**json.loads(statistics.read_text()))
-    return autoencoder.eval().requires_grad_(False)
+    return autoencoder
 
 
 def _normaliser(recipe: Recipe, data: TrainingSet) -> Normaliser:
@@ -162,57 +204,64 @@ def _normaliser(recipe: Recipe, data: TrainingSet) -> Normaliser:
     return Normaliser.from_dict(json.loads(path.read_text()))
 
 
-class Trainable(nn.Module):
-    """What the optimiser sees: the network and the text encoder; the autoencoder is done."""
+def _tokenizer(recipe: Recipe, data: TrainingSet) -> Tokenizer:
+    """Of the words of the first round, or of the start's."""
+    path = recipe.output / "tokenizer.json"
+    if not path.exists():
+        word_tokenizer(data.instructions).save(str(path))
+    return Tokenizer.from_file(str(path))
 
-    def __init__(self, network: Metis, text: InstructionEncoder) -> None:
-        super().__init__()
-        self.network, self.text = network, text
 
-    def read_texts(self, instructions: list[str], chosen: Tensor, repeats: int = 1) -> Text:
-        """The instructions with the numbers `chosen` (B,), for the action expert each `repeats` times. Each is embedded
-        once, however often it stands in the batch."""
-        read = self.network.read_text(self.text(instructions))
-        again = chosen.repeat_interleave(repeats)
-
-        def pick(layers: list[KeysValues]) -> list[KeysValues]:
-            return [KeysValues(layer.keys[chosen], layer.values[chosen]) for layer in layers]
-
-        return Text(pick(read.video), [KeysValues(k[again], v[again]) for k, v in read.action])
+def _model(recipe: Recipe, tokenizer: Tokenizer, start: Start | None, weights: Path | None) -> MetisModel:
+    """With the weights that a round has left, or those of the start, or random ones. A text encoder that does not train
+    is in no round's weights: it stays what it was before the first."""
+    torch.manual_seed(recipe.seed + 1)  # whatever was drawn, or was there already, before
+    model = MetisModel(recipe.network, tokenizer)
+    trained = nn.ModuleDict({"network": model.network, "text": model.text})
+    if start is not None and (weights is None or not recipe.trains_text):
+        start.load_into(trained, "network", "text")
+    if not recipe.trains_text:
+        del trained["text"]
+    if weights is not None:
+        trained.load_state_dict(load_file(weights))
+    return model
 
 
 def _train_metis(
     recipe: Recipe,
     number: int,
     data: TrainingSet,
-    autoencoder: VideoAutoencoder,
     normaliser: Normaliser,
+    tokenizer: Tokenizer,
     start: Start | None,
     report: Report,
-    device: str,
-) -> MetisModel:
-    tokenizer_file = recipe.output / "tokenizer.json"
-    if not tokenizer_file.exists():
-        word_tokenizer(data.instructions).save(str(tokenizer_file))
-    torch.manual_seed(recipe.seed + 1)  # whatever was drawn, or was there already, before
-    model = MetisModel(recipe.network, _load_tokenizer(tokenizer_file))
-    model.autoencoder = autoencoder
-    trainable = Trainable(model.network, model.text).to(device)
-    average = AveragedModel(trainable, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    finished = [recipe.output / f"round{n}.safetensors" for n in range(number + 1)]
-    if (number or start) and not finished[number].exists():
-        if number:
-            trainable.load_state_dict(load_file(finished[number - 1]))
-        elif start is not None:
-            start.load_into(trainable, "network", "text")
-        average.module.load_state_dict(trainable.state_dict())
-    if not finished[number].exists():
-        state = recipe.output / f"round{number}_state.pt"
-        _run_steps(recipe, number, state, data, normaliser, trainable, average, report, device)
-        _save_weights(average.module, finished[number])
+    processes: Processes,
+) -> None:
+    """The steps of a round; what comes out is in round<number>.safetensors."""
+    before = recipe.output / f"round{number - 1}.safetensors" if number else None
+    model = _model(recipe, tokenizer, start, before)
+    if recipe.lora is not None:
+        add_adapters(model.network, recipe.lora)
+    model.network.checkpointing = recipe.checkpointing
+    if recipe.trains_text:
+        trainable = Trainable(model.network, model.text, data.instructions)
+    else:
+        with torch.no_grad():
+            trainable = Trainable(model.network, None, data.instructions, model.text(data.instructions))
+    del model
+    processes.place(trainable)
+    average = Average(trainable, recipe.ema)
+    state = recipe.output / f"round{number}_state.pt"
+    _run_steps(recipe, number, state, data, normaliser, trainable, average, report, processes)
+
+    weights = processes.whole({**trainable.state_dict(), **average.state_dict()})
+    if processes.first:
+        if recipe.lora is not None:
+            network = {name.removeprefix("network."): tensor for name, tensor in weights.items()}
+            weights = {f"network.{name}": t for name, t in merged(network, recipe.network, recipe.lora).items()}
+        save_weights(weights, recipe.output / f"round{number}.safetensors")
         state.unlink(missing_ok=True)
-    trainable.load_state_dict(load_file(finished[number]))
-    return model.eval()
+    processes.wait()
 
 
 def _run_steps(
@@ -222,108 +271,60 @@ def _run_steps(
     data: TrainingSet,
     normaliser: Normaliser,
     trainable: Trainable,
-    average: AveragedModel,
+    average: Average,
     report: Report,
-    device: str,
+    processes: Processes,
 ) -> None:
-    plan = recipe.rounds[number]
-    decayed = [p for p in trainable.parameters() if p.ndim > 1]
-    kept = [p for p in trainable.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, plan.learning_rate, betas=(0.9, 0.95))
-    generators = [
-        torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1) + shard) for shard in range(plan.shards)
-    ]
-    start = 0
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        trainable.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        optimiser.load_state_dict(saved["optimiser"])
-        for generator, saved_state in zip(generators, saved["generators"], strict=True):
-            generator.set_state(saved_state)
-        start = saved["step"]
+    plan, device = recipe.rounds[number], processes.device
+    try:
+        shares = processes.share(plan.shards)
+    except ValueError as error:
+        raise RecipeError(f"round {number}: {error}") from None
+    optimiser = make_optimiser(trainable, plan.learning_rate, recipe.weight_decay)
+    generators = {s: torch.Generator().manual_seed(recipe.seed + 1000 * (number + 1) + s) for s in shares}
+    start = load_state(state, trainable, optimiser, generators, average=average)
 
     training = np.flatnonzero(~data.held_out)
     video_training = np.flatnonzero(~data.held_out[data.future_window])
     trainable.train()
     smooth: dict[str, _Average] = {}
     share = replace(plan, batch=plan.batch // plan.shards, video_batch=plan.video_batch // plan.shards, shards=1)
+    objective = _objective(recipe, plan, normaliser)
 
-    def work(model: Trainable, shard: int) -> dict[str, float]:
-        """One shard's losses, after their backward pass."""
-        generator = generators[shard]
+    def work(model: Trainable, place: int) -> dict[str, float]:
+        generator = generators[shares[place]]
         plain, video = draw_batches(data, normaliser, share, training, video_training, generator, device)
-        losses, figures = [], {}
-        # On a CPU, narrow matrices are slower in bfloat16 than in float32.
-        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
-            if plain is not None:
-                text = model.read_texts(data.instructions, plain.instruction, plan.repeats)
-                action, planned = action_loss(model.network, plain, text, recipe.action_times, plan.repeats, generator)
-                losses.append(action * plan.batch / (plan.batch + plan.video_batch))
-                figures["action"] = action
-                if plan.clearance is not None:
-                    figures["shortfall"] = plan_shortfall(plain, planned, normaliser, plan.clearance)
-                    losses.append(plan.clearance.weight * figures["shortfall"])
-            if video is not None:
-                text = model.read_texts(data.instructions, video.instruction)
-                times = recipe.action_times, recipe.video_times
-                beside, picture = joint_losses(model.network, video, text, *times, generator)
-                losses.append(beside * plan.video_batch / (plan.batch + plan.video_batch))
-                losses.append(recipe.video_weight * picture)
-                figures["video"] = picture
-        torch.stack(losses).sum().backward()
-        return {name: float(loss.detach()) for name, loss in figures.items()}
+        return backward(model, objective, plain, video, generator, device)
 
-    with Shards(trainable, plan.shards) as shards:
+    side_by_side = device.type == "cpu" and processes.count == 1
+    with Shards(trainable, len(shares), in_turn=not side_by_side) as shards:
         for step in range(start, plan.steps):
             for group in optimiser.param_groups:
                 group["lr"] = plan.learning_rate * _cosine(step, plan.warmup, plan.steps)
             optimiser.zero_grad(set_to_none=True)
-            for losses in shards.backward(work):
+            for losses in processes.gather(shards.backward(work)):
                 for name, loss in losses.items():
                     smooth.setdefault(name, _Average())(loss)
-            torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
-            optimiser.step()
-            average.update_parameters(trainable)
+            take_step(trainable, optimiser, average)
             figures = {name: average_loss.value for name, average_loss in smooth.items()}
             report(f"round {number}", step + 1, plan.steps, figures)
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
-                _save_state(state, trainable, optimiser, generators, step + 1, average=average.state_dict())
+                drawn = list(generators.values())
+                save_state(state, trainable, optimiser, drawn, step + 1, average=average, processes=processes)
 
 
-@torch.inference_mode()
-def validate(model: MetisModel, data: TrainingSet, normaliser: Normaliser, limit: int = 512) -> dict[str, float]:
-    """Displacement errors (m) of plans on held-out windows: mean over the points (ade) and at the last one (fde)."""
-    windows = np.flatnonzero(data.held_out)
-    if not len(windows):
-        return {}
-    windows = windows[np.linspace(0, len(windows) - 1, min(limit, len(windows))).astype(int)]
-    device = model.autoencoder.mean.device
-    generator = torch.Generator().manual_seed(0)
-    errors = []
-    for window in windows:
-        batch = Batch.take(data, normaliser, np.array([window]), np.array([0]), None).to(str(device))
-        text = model.network.read_text(model.text([data.instructions[int(batch.instruction)]]))
-        noise = model.config.noise_scale * torch.randn(batch.actions.shape, generator=generator).to(device)
-        latents = torch.randn((1, *_future_shape(model.config)), generator=generator).to(device)
-        sampled = sample_actions(model.network, batch.observed, batch.states, noise, text, model.config.steps, latents)
-        planned, wanted = (normaliser.denormalise(t.cpu().numpy()) for t in (sampled, batch.actions))
-        difference = planned - wanted
-        errors.append(np.hypot(difference[0, :, 0], difference[0, :, 1]))
-    stacked = np.array(errors)
-    return {"ade_m": float(stacked.mean()), "fde_m": float(stacked[:, -1].mean()), "windows": float(len(windows))}
-
-
-def _future_shape(config: MetisConfig) -> tuple[int, int, int, int]:
-    channels, height, width = config.latent_size
-    return channels, config.future_latents, height, width
-
-
-def _load_tokenizer(path: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(path))
+def _objective(recipe: Recipe, plan: Round, normaliser: Normaliser) -> Objective:
+    paid = plan.clearance
+    return Objective(
+        action_times=recipe.action_times,
+        video_times=recipe.video_times,
+        joint_share=plan.video_batch / (plan.batch + plan.video_batch),
+        video_weight=recipe.video_weight,
+        repeats=plan.repeats,
+        shortfall=None if paid is None else partial(plan_shortfall, normaliser=normaliser, settings=paid),
+        shortfall_weight=0.0 if paid is None else paid.weight,
+        committed=plan.committed,
+    )
 
 
 def _cosine(step: int, warmup: int, steps: int) -> float:
@@ -332,27 +333,8 @@ def _cosine(step: int, warmup: int, steps: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
-def _save_weights(model: nn.Module, path: Path) -> None:
-    """Each name with a tensor of its own: a text encoder's tied embeddings share theirs."""
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}, partial)
-    partial.rename(path)
-
-
-def _save_state(
-    path: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    generators: list[torch.Generator],
-    step: int,
-    **more: Any,
-) -> None:
-    """Written beside and renamed: a stop in the middle of saving loses nothing."""
-    partial = path.with_name(path.name + ".partial")
-    drawn = [generator.get_state() for generator in generators]
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generators": drawn}
-    torch.save({**state, "step": step, **more}, partial)
-    partial.rename(path)
+def _say_nothing(stage: str, done: int, of: int, figures: dict[str, float]) -> None:
+    """Of processes that work on the same, one reports."""
 
 
 def _follower(report: Report, stage: str, total: int) -> Callable[[Any], Iterable[Any]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from wam_tools.bench.plan import app
+
+ROOT = Path(__file__).parents[3]
 
 
 def bench(*arguments: str) -> tuple[int, str]:
@@ -64,3 +68,27 @@ def test_a_checkpoint_is_measured_with_its_own_weights(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_said(arguments: list[str], message: str) -> None:
     code, output = bench(*arguments)
     assert code == 1 and message in output
+
+
+def test_the_gpu_job_runs_small_on_a_processor(tmp_path: Path) -> None:
+    """The same script, with a preset, a device and rungs that any machine can carry."""
+    settings = {"PRESET": "nano", "DEVICE": "cpu", "RUNGS": "cached", "STEPS": "1,2", "REPEATS": "2"}
+    result = subprocess.run(
+        [ROOT / "scripts/gpu/bench_plan.sh"],
+        env={**os.environ, **settings, "OUT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "plan-nano-cached.json").read_text())
+    assert report["rungs"]["cached"]["best_of_6"]["steps"] == 2
+    assert "cached" in result.stdout and "not measured" not in result.stdout
+
+
+def test_the_gpu_job_says_which_rungs_it_could_not_measure(tmp_path: Path) -> None:
+    settings = {"PRESET": "nano", "DEVICE": "cpu", "RUNGS": "graph", "STEPS": "1", "REPEATS": "2", "OUT": str(tmp_path)}
+    job = ROOT / "scripts/gpu/bench_plan.sh"
+    result = subprocess.run([job], env={**os.environ, **settings}, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert "graph: not measured" in result.stdout and "needs an NVIDIA GPU" in result.stderr

@@ -145,3 +145,37 @@ def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path / "none.yaml")])
     assert result.exit_code == 1
     assert "cannot read the recipe" in result.output and "Traceback" not in result.output
+
+
+def test_a_plan_says_what_training_would_take_and_trains_nothing(recipe: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    values["network"]["video"]["num_layers"] = 1
+    recipe.write_text(yaml.safe_dump({**values, "lora": {"rank": 2, "alpha": 4}, "frozen_text": True}))
+    file = recipe.parent / "plan" / "plan.json"
+    result = CliRunner().invoke(app, [str(recipe), "--plan", "--json", str(file)])
+    assert result.exit_code == 0, result.output
+    assert not (recipe.parent / "train").exists()
+    plan = json.loads(file.read_text())
+    assert plan["windows"] == {"joint": 1, "plain": 2, "repeats": 2}
+    rows = {(row["gpus"], row["lora"] is None, row["checkpointing"]): row for row in plan["plans"]}
+    assert len(rows) == len(plan["plans"]) == 8
+    for (gpus, full, _), row in rows.items():
+        assert row["lora"] == (None if full else {"rank": 2, "alpha": 4})
+        assert (row["gathered"] > 0) == (gpus == 8)
+        assert row["peak"] > row["weights"] + row["optimiser"] + row["average"]
+        assert row["gpu_gib"] == 4
+    assert rows[1, False, True]["optimiser"] < rows[1, True, True]["optimiser"]
+    shown = result.output.replace("\n", " ")
+    assert "MiB on 1 GPU" in shown and "MiB on each of 8 GPUs" in shown
+    assert f"{rows[1, True, True]['peak'] / 2**20:.2f}" in shown
+
+
+@pytest.mark.parametrize(("source", "message"), [("preset:giant", "wan22_5b_ae1b"), ("none.yaml", "cannot read")])
+def test_a_plan_of_nothing_known_is_one_line(source: str, message: str) -> None:
+    result = CliRunner().invoke(app, [source, "--plan"])
+    assert result.exit_code == 1 and message in result.output and "Traceback" not in result.output
+
+
+def test_a_preset_alone_cannot_be_trained() -> None:
+    result = CliRunner().invoke(app, ["preset:nano"])
+    assert result.exit_code == 1 and "cannot read the recipe preset:nano" in result.output

@@ -14,9 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from wam_models.checkpoint import MANIFEST, CheckpointError
 from wam_models.data.bags import BagError
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
+from wam_models.training.scale import Processes
 from wam_models.training.train import train_round
 from wam_sim.recording import record_runs
 from wam_tools.output import console
+from wam_tools.train_plan import show_plan
 
 LOG_PERIOD = 30.0  # s
 
@@ -25,50 +27,73 @@ app = typer.Typer(help="Train a model from recorded runs; continues where it sto
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="The recipe, for example models/configs/metis_yard.yaml.")],
+    config: Annotated[
+        str,
+        typer.Argument(help="The recipe, for example models/configs/metis_yard.yaml; with --plan also preset:NAME."),
+    ],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes that record runs.")] = 2,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Train nothing: print the memory it would take of GPUs.")
+    ] = False,
+    windows: Annotated[int, typer.Option(min=1, help="With a preset's plan: windows a GPU works on at a time.")] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the plan to this file too.")] = None,
 ) -> None:
-    """Records, trains round by round, writes the checkpoint. Run it again after a stop: it goes on."""
+    """Records, trains round by round, writes the checkpoint. Run it again after a stop: it goes on.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m wam_tools train CONFIG --device cuda
+    """
     try:
-        recipe = read_recipe(config)
+        if plan:
+            show_plan(config, windows, json)
+            return
+        recipe = read_recipe(Path(config))
         _check_bundle(recipe.bundle)
-        with Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=console,
-        ) as progress:
-            checkpoint = _follow(recipe, workers, device, _View(progress))
-        if recipe.bundle is not None:
+        processes = Processes(device)
+        with progress_bars(shown=processes.first) as progress:
+            checkpoint = _follow(recipe, workers, processes, View(progress))
+        if recipe.bundle is not None and processes.first:
             _replace(recipe.bundle, checkpoint)
+        processes.close()
     except (RecipeError, BagError, CheckpointError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
 
-def _follow(recipe: Recipe, workers: int, device: str, view: _View) -> Path:
+def _follow(recipe: Recipe, workers: int, processes: Processes, view: View) -> Path:
     """The checkpoint of the recipe's last round."""
     start = checkpoint = recipe.start
     if start is not None and start.suffix == ".yaml":
         first = read_recipe(start)
         start = checkpoint = first.output / f"round{len(first.rounds) - 1}"
         if not start.exists():
-            _follow(first, workers, device, view.of(first))
+            _follow(first, workers, processes, view.of(first))
     recorded: set[str] = set()
     for number, plan in enumerate(recipe.rounds):
         for name in plan.data:
-            if name not in recorded:
-                _record(recipe.data[name], checkpoint, workers, view)
+            if name not in recorded and processes.first:
+                record_missing(recipe.data[name], checkpoint, workers, view)
                 recorded.add(name)
-        checkpoint = train_round(recipe, number, view.report, device=device, start_from=start)
+        processes.wait()
+        checkpoint = train_round(recipe, number, view.report, start_from=start, processes=processes)
     assert checkpoint is not None
     return checkpoint
 
 
-class _View:
+def progress_bars(shown: bool = True) -> Progress:
+    """What a View writes on."""
+    return Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        disable=not shown,
+    )
+
+
+class View:
     """One bar a stage, in the order in which the stages come; in a log file a line a stage every half minute."""
 
     def __init__(self, progress: Progress, prefix: str = "") -> None:
@@ -76,9 +101,9 @@ class _View:
         self._bars: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
 
-    def of(self, recipe: Recipe) -> _View:
+    def of(self, recipe: Recipe) -> View:
         """The stages of another recipe, with its name in front of each."""
-        return _View(self._progress, f"{recipe.name} {recipe.version}: ")
+        return View(self._progress, f"{recipe.name} {recipe.version}: ")
 
     def report(self, stage: str, done: int, of: int, figures: dict[str, float]) -> None:
         stage = self._prefix + stage
@@ -92,7 +117,7 @@ class _View:
             console.print(f"{stage} {done}/{of} {text}", highlight=False)
 
 
-def _record(data: DataSet, checkpoint: Path | None, workers: int, view: _View) -> None:
+def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: View) -> None:
     """The runs of a data set that are not there yet. A data set without a `record` entry is the user's own."""
     if data.record is None:
         return
