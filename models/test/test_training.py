@@ -147,7 +147,7 @@ def test_a_start_of_another_size_is_refused(tmp_path: Path) -> None:
     first = train_round(recipe, 0, lambda *_: None)
     wider = replace(recipe.network, action=replace(recipe.network.action, width=24))
     other = replace(recipe, output=tmp_path / "more", network=wider)
-    with pytest.raises(CheckpointError, match=r"round0 has a network and text of other sizes.*start from nothing"):
+    with pytest.raises(CheckpointError, match=r"round0 has a network of other sizes.*start from nothing"):
         train_round(other, 0, lambda *_: None, start_from=first)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         train_round(other, 0, lambda *_: None, start_from=tmp_path / "nowhere")

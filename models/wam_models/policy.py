@@ -61,8 +61,8 @@ def load_policy(
     ablations; candidates: trajectories a plan chooses among; imagine: whether plans come with the video that they would
     lead to; threads: processor threads of this process, default torch's. A baseline has no use for any of them.
 
-    Raises ValueError whose text names the fix: CheckpointError when the directory is missing, corrupt or its hash is not
-    the one recorded when it was written, PrecisionError when the rung would plan otherwise than the plain path.
+    Raises ValueError whose text names the fix: CheckpointError when the directory is missing, corrupt or its hash is
+    not the one recorded when it was written, PrecisionError when the rung would plan otherwise than the plain path.
     """
     name = str(directory)
     if name.startswith("baseline:"):

@@ -8,40 +8,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from wam_models.checkpoint import Checkpoint, CheckpointError, open_checkpoint
+from wam_models.checkpoint import Checkpoint, CheckpointError, load_weights, open_checkpoint
 from wam_models.wan.vae import VideoAutoencoder
 
 
 @dataclass(frozen=True)
 class Start:
-    """A checkpoint's weights, by the names they have in MetisModel; model_id says which they are."""
+    """A checkpoint to continue from, of any size."""
 
-    directory: Path
-    model_id: str
-    weights: dict[str, Tensor]
+    checkpoint: Checkpoint
+
+    @property
+    def model_id(self) -> str:
+        return self.checkpoint.model_id
 
     def load_into(
         self, module: nn.Module, *parts: str, mend: str = "take over its network, or start from nothing"
     ) -> None:
-        """The weights of the named parts of a MetisModel ("network", "text", "autoencoder") into a module that holds
-        them: under these names when there are several, as the part itself when there is one.
+        """The weights of the named parts of a MetisModel ("network", "text", "autoencoder"), in float32, into a module
+        that has them under these names when there are several, and is the part itself when there is one.
 
         Raises CheckpointError, which ends in `mend`, when the module is not of the sizes that the checkpoint has.
         """
-        prefix = f"{parts[0]}." if len(parts) == 1 else ""
-        chosen = {name.removeprefix(prefix): t for name, t in self.weights.items() if name.split(".")[0] in parts}
-        try:
-            module.load_state_dict(chosen)
-        except RuntimeError as error:
-            problem = str(error).splitlines()[-1].strip()
-            article = "an" if parts[0] == "autoencoder" else "a"
-            raise CheckpointError(
-                f"{self.directory} has {article} {' and '.join(parts)} of other sizes than the recipe: "
-                f"{problem}; {mend}"
-            ) from None
+        for part in parts:
+            target = module if len(parts) == 1 else module.get_submodule(part)
+            try:
+                load_weights(self.checkpoint, target, f"{part}.", dtype=torch.float32)
+            except CheckpointError as error:
+                article = "an" if part == "autoencoder" else "a"
+                raise CheckpointError(
+                    f"{self.checkpoint.directory} has {article} {part} of other sizes than the recipe ({error}): {mend}"
+                ) from None
 
 
 def open_start(directory: Path, output: Path) -> Start:
@@ -51,7 +50,7 @@ def open_start(directory: Path, output: Path) -> Start:
     for name in ("tokenizer.json", "statistics.json"):
         if not (output / name).exists():
             shutil.copyfile(directory / name, output / name)
-    return _read(checkpoint)
+    return Start(checkpoint)
 
 
 def finished_autoencoder(directory: Path, vae: dict[str, Any]) -> VideoAutoencoder:
@@ -59,12 +58,7 @@ def finished_autoencoder(directory: Path, vae: dict[str, Any]) -> VideoAutoencod
     Raises CheckpointError when the checkpoint cannot be used or its autoencoder has other sizes."""
     checkpoint = open_checkpoint(directory)
     autoencoder = VideoAutoencoder(vae)
-    _read(checkpoint).load_into(autoencoder, "autoencoder", mend="take over its vae, or train one")
+    Start(checkpoint).load_into(autoencoder, "autoencoder", mend="take over its vae, or train one")
     measured = checkpoint.config["network"]["vae"]
     autoencoder.set_statistics(measured["latents_mean"], measured["latents_std"])
     return autoencoder
-
-
-def _read(checkpoint: Checkpoint) -> Start:
-    weights = {name: tensor.to(torch.float32) for name, tensor in load_file(checkpoint.weights_file).items()}
-    return Start(checkpoint.directory, checkpoint.model_id, weights)
