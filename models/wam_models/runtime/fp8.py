@@ -12,7 +12,7 @@ _LARGEST = torch.finfo(FORMAT).max
 
 class Float8Linear(nn.Module):
     """A Linear with weights and activations as float8 e4m3, each row scaled by its own largest value: weights once,
-    activations as they come. The products add up in float32; the answer has the activations' type."""
+    activations as they come. The answer has the activations' type."""
 
     weight: Tensor
     scale: Tensor
@@ -36,7 +36,13 @@ class Float8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows, scale = quantise(x.flatten(0, -2))
         out = torch._scaled_mm(
-            rows, self.weight.t(), scale_a=scale, scale_b=self.scale.t(), bias=self.bias, out_dtype=x.dtype
+            rows,
+            self.weight.t(),
+            scale_a=scale,
+            scale_b=self.scale.t(),
+            bias=self.bias,
+            out_dtype=x.dtype,
+            use_fast_accum=True,  # rounder sums, which the gate weighs with the rest
         )
         return out.unflatten(0, x.shape[:-1])
 
