@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from wam_models.checkpoint import save_checkpoint
 from wam_models.metis.config import ActionConfig, Mask, MetisConfig
 from wam_models.metis.engine import make_engine
 from wam_models.metis.planning import MetisModel, MetisPolicy
@@ -71,6 +73,22 @@ def nano_normaliser() -> Normaliser:
     import numpy as np
 
     return Normaliser(np.full((5, 3), 0.2), np.full((5, 3), 0.5))
+
+
+def nano_checkpoint(directory: Path, **options: int) -> Path:
+    """A checkpoint of a nano_model; options: of save_checkpoint."""
+    model = nano_model()
+    save_checkpoint(
+        directory,
+        config={"kind": "metis", "name": "nano", "version": "0.1", "network": nano_config().to_dict()},
+        preprocessing=Preprocessing(nano_config().image_size).to_dict(),
+        statistics=nano_normaliser().to_dict(),
+        tokenizer=model.text.tokenizer.to_str(),
+        weights={name: tensor.clone() for name, tensor in model.state_dict().items()},
+        card="# nano\n",
+        **options,
+    )
+    return directory
 
 
 def nano_policy(

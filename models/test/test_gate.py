@@ -11,36 +11,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nano import TEXTS, nano_config, nano_model, nano_normaliser, nano_policy
+from nano import TEXTS, nano_checkpoint, nano_policy
 
 import wam_models.metis.loading
-from wam_models.checkpoint import CheckpointError, save_checkpoint
+from wam_models.checkpoint import CheckpointError
 from wam_models.metis.model import Metis
 from wam_models.policy import load_policy
-from wam_models.preprocessing import Preprocessing
 from wam_models.runtime.fp8 import Float8Linear
 from wam_models.runtime.gate import LIMITS, Difference, PrecisionError, check
 from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
 
 
-def write(directory: Path, **options: int) -> Path:
-    model = nano_model()
-    save_checkpoint(
-        directory,
-        config={"kind": "metis", "name": "nano", "version": "0.1", "network": nano_config().to_dict()},
-        preprocessing=Preprocessing(nano_config().image_size).to_dict(),
-        statistics=nano_normaliser().to_dict(),
-        tokenizer=model.text.tokenizer.to_str(),
-        weights={name: tensor.clone() for name, tensor in model.state_dict().items()},
-        card="# nano\n",
-        **options,
-    )
-    return directory
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("models") / "nano")
+    return nano_checkpoint(tmp_path_factory.mktemp("models") / "nano")
 
 
 def observation() -> Observation:
@@ -162,7 +146,7 @@ def test_a_large_text_encoder_is_not_read_for_instructions_that_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    directory = write(tmp_path / "sharded", max_shard_bytes=60_000)
+    directory = nano_checkpoint(tmp_path / "sharded", max_shard_bytes=60_000)
     first = plan(directory).trajectory.poses
     assert np.array_equal(first, plan(directory).trajectory.poses)
     index = json.loads((directory / "model.safetensors.index.json").read_text())["weight_map"]

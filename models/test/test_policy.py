@@ -11,14 +11,14 @@ from time import perf_counter
 import numpy as np
 import pytest
 import torch
-from nano import TEXTS, nano_config, nano_model, nano_normaliser, nano_policy
+from nano import TEXTS, nano_checkpoint, nano_policy
 from safetensors.torch import load_file, save_file
 
-from wam_models.checkpoint import FILES, CheckpointError, file_hash, save_checkpoint
+from wam_models.checkpoint import FILES, CheckpointError, file_hash
 from wam_models.metis.config import Mask
 from wam_models.metis.planning import medoid_scores
 from wam_models.policy import load_policy
-from wam_models.preprocessing import Preprocessing, to_poses
+from wam_models.preprocessing import to_poses
 from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
 
 
@@ -37,18 +37,7 @@ def observation(**changes: object) -> Observation:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("models") / "nano"
-    model = nano_model()
-    save_checkpoint(
-        directory,
-        config={"kind": "metis", "name": "nano", "version": "0.1", "network": nano_config().to_dict()},
-        preprocessing=Preprocessing(nano_config().image_size).to_dict(),
-        statistics=nano_normaliser().to_dict(),
-        tokenizer=model.text.tokenizer.to_str(),
-        weights={name: tensor.clone() for name, tensor in model.state_dict().items()},
-        card="# nano\n",
-    )
-    return directory
+    return nano_checkpoint(tmp_path_factory.mktemp("models") / "nano")
 
 
 def test_a_plan_has_what_the_contract_says() -> None:
