@@ -19,6 +19,7 @@ from wam_models.metis.model import Metis
 from wam_models.policy import load_policy
 from wam_models.runtime.fp8 import Float8Linear
 from wam_models.runtime.gate import LIMITS, Difference, PrecisionError, check
+from wam_models.runtime.memory import is_out_of_memory
 from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
 
 
@@ -44,7 +45,7 @@ def test_half_floats_plan_within_two_centimetres(checkpoint: Path) -> None:
     assert 0 < Difference.between(whole, half).distance < 0.02
 
 
-def test_every_rung_of_a_processor_plans_alike(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_and_cached_plan_alike(checkpoint: Path) -> None:
     plain = plan(checkpoint, rung="plain").trajectory.poses
     assert np.abs(plan(checkpoint, rung="cached").trajectory.poses - plain).max() < 1e-5
 
@@ -55,7 +56,7 @@ def test_a_rung_that_plans_otherwise_is_not_served(checkpoint: Path, monkeypatch
             network.action.head.bias += 0.1
 
     monkeypatch.setattr(wam_models.metis.loading, "accelerate_layers", spoil)
-    with pytest.raises(PrecisionError, match=r"nano@0.1.* on rung cached in float32 plans up to \d.* cm"):
+    with pytest.raises(PrecisionError, match=r"nano@0.1.* on rung cached in float32.* plans up to \d.* cm"):
         load_policy(checkpoint)
 
 
@@ -64,6 +65,7 @@ def test_a_rung_that_plans_otherwise_is_not_served(checkpoint: Path, monkeypatch
     [
         ({"rung": "fast"}, "is no rung: choose one of plain"),
         ({"rung": "graph"}, "needs an NVIDIA GPU"),
+        ({"device": "gpu"}, "is no device: choose cpu or cuda"),
         ({"precision": "int4"}, "is no precision"),
         ({"candidates": 0}, "at least one candidate"),
         ({"steps": 0}, "at least one step"),
@@ -88,6 +90,30 @@ def test_a_model_that_does_not_fit_is_no_crash(checkpoint: Path, monkeypatch: py
     monkeypatch.setattr(wam_models.metis.loading, "make_engine", full)
     with pytest.raises(CheckpointError, match=r"does not fit on cpu.*12 GiB"):
         load_policy(checkpoint)
+
+
+def test_candidates_that_see_each_other_do_not_pass(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def together(observation: int, actions: int, candidates: int, like: torch.Tensor) -> torch.Tensor:
+        return like.new_zeros(1, 1, candidates * actions, observation + candidates * actions)
+
+    monkeypatch.setattr("wam_models.metis.observed._apart", together)
+    load_policy(checkpoint)  # a single one has nobody to see
+    with pytest.raises(PrecisionError):
+        load_policy(checkpoint, candidates=4)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+        MemoryError(),
+    ],
+)
+def test_memory_runs_out_in_several_words(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
 
 
 @given(shift=st.floats(-3, 3), turn=st.floats(-3, 3))
@@ -137,9 +163,10 @@ def test_candidates_and_a_scorer_choose(checkpoint: Path) -> None:
 
 
 def test_the_first_candidate_is_what_a_single_one_would_be() -> None:
-    alone, first = (nano_policy(noise_scale=0.0, candidates=n).plan(observation()).candidates for n in (1, 3))
-    assert np.abs(alone[0] - first[0]).max() < 1e-5
-    assert np.abs(first[1] - first[2]).max() > 1e-3
+    for scale in (0.0, 1.0):
+        alone, first = (nano_policy(noise_scale=scale, candidates=n).plan(observation()).candidates for n in (1, 3))
+        assert np.abs(alone[0] - first[0]).max() < 1e-5
+        assert np.abs(first[1] - first[2]).max() > 1e-3
 
 
 def test_a_large_text_encoder_is_not_read_for_instructions_that_are_known(

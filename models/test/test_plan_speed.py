@@ -41,13 +41,16 @@ def test_rungs_agree_and_every_kind_of_plan_is_answered() -> None:
     parts = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=True)
     kinds = [Kind(2), Kind(2, candidates=3), Kind(2, imagine=True)]
     seen = {}
-    for rung, kind, timing, apart in measure(parts, list(Rung), kinds, (4, 60.0), lambda _: None, compiling="eager"):
+    failed: dict[Rung, str] = {}
+    found = measure(parts, list(Rung), kinds, (4, 60.0), lambda _: None, failed, compiling="eager")
+    for rung, kind, timing, apart in found:
         seen[rung, kind] = timing
         assert apart < 1e-4
         assert 0 < timing.p50_ms <= timing.p99_ms
         assert {"preprocess", "text", "vae", "flow"} <= timing.stages_ms.keys()
         assert ("prefill" in timing.stages_ms) == (rung is not Rung.PLAIN)
     assert {rung for rung, _ in seen} == {Rung.PLAIN, Rung.CACHED, Rung.COMPILED}
+    assert not failed
     assert (Rung.PLAIN, kinds[2]) not in seen and (Rung.CACHED, kinds[2]) in seen
 
 
@@ -67,9 +70,18 @@ def test_bfloat16_weights_keep_their_times_in_float32() -> None:
 
 
 def test_what_a_processor_cannot_carry_is_said() -> None:
-    assert obstacle(Rung.CACHED, CPU) is None and obstacle(Rung.COMPILED, CPU) is None
+    assert obstacle(Rung.CACHED, CPU, torch.float32) is None and obstacle(Rung.COMPILED, CPU, torch.float32) is None
     for rung in ("graph", "fp8"):
         with pytest.raises(ValueError, match="needs an NVIDIA GPU"):
-            make_rung(rung, CPU)
+            make_rung(rung, CPU, torch.float32)
     with pytest.raises(ValueError, match="plain, cached, graph, compiled, fp8"):
-        make_rung("turbo", CPU)
+        make_rung("turbo", CPU, torch.float32)
+
+
+def test_a_rung_that_fails_takes_no_other_with_it() -> None:
+    parts = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=False)
+    failed: dict[Rung, str] = {}
+    rungs, kinds = [Rung.PLAIN, Rung.COMPILED], [Kind(1), Kind(1, imagine=True)]
+    found = list(measure(parts, rungs, kinds, (2, 60.0), lambda _: None, failed, compiling="no such backend"))
+    assert [(rung, kind) for rung, kind, *_ in found] == [(Rung.PLAIN, Kind(1))]
+    assert failed.keys() == {Rung.COMPILED} and "no such backend" in failed[Rung.COMPILED]

@@ -8,7 +8,7 @@ source scripts/gpu/environment.sh
 
 preset=${PRESET:-wan22_5b_ae1b} status=0
 # A group a process, each with a rung to compare with: one that fails takes no other with it.
-for rungs in ${RUNGS:-plain,cached,graph cached,compiled cached,fp8}; do
+for rungs in ${RUNGS:-plain,cached cached,graph cached,compiled cached,fp8}; do
     python3 -m wam_tools bench plan --preset "$preset" --random-weights --device "${DEVICE:-cuda}" --rungs "$rungs" \
         --steps "${STEPS:-1,2,5,10}" --candidates 6 --imagine --repeats "${REPEATS:-100}" --seconds 6 \
         --json "$OUT/plan-$preset-${rungs//,/-}.json" || { echo "$rungs: not measured" && status=1; }

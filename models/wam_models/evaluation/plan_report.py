@@ -17,7 +17,7 @@ from wam_models.metis.config import MetisConfig
 from wam_models.metis.engine import Parts
 from wam_models.metis.loading import read_parts
 from wam_models.metis.presets import preset_config
-from wam_models.runtime.ladder import Rung, make_rung, obstacle
+from wam_models.runtime.ladder import Rung, make_device, make_rung, obstacle
 from wam_models.runtime.precision import make_precision, name_of
 
 GIB = 2**30
@@ -52,11 +52,10 @@ class Measurement:
         """Rungs that the device cannot carry are left out of "all" and say why. Raises ValueError, CheckpointError
         among them, for what cannot be measured here."""
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError("this torch sees no NVIDIA GPU: choose cpu, or install a CUDA build of torch")
+        device = make_device(self.device)
         dtype = make_precision(self.precision or ("bfloat16" if device.type == "cuda" else "float32"))
-        rungs = list(Rung) if self.rungs == "all" else [make_rung(name, device) for name in self.rungs.split(",")]
+        names = [] if self.rungs == "all" else self.rungs.split(",")
+        rungs = [make_rung(name, device, dtype) for name in names] or list(Rung)
         steps = sorted(set(self.steps))
         if steps[0] < 1:
             raise ValueError(f"a plan takes at least one step, got {steps[0]}")
@@ -67,10 +66,9 @@ class Measurement:
 
         progress("copy bandwidth and matrix rate")
         ceilings, work = Ceilings.measure(device, dtype), count_work(config, dtype)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
         entries: dict[str, Any] = {}
-        for rung, kind, timing, apart in measure(parts, rungs, kinds, (self.repeats, self.seconds), progress):
+        failed: dict[Rung, str] = {}
+        for rung, kind, timing, apart in measure(parts, rungs, kinds, (self.repeats, self.seconds), progress, failed):
             entry = entries.setdefault(rung.value, {"steps": {}})
             values = {
                 "steps": kind.steps,
@@ -95,11 +93,13 @@ class Measurement:
             "torch": torch.__version__,
             "ceilings": {"bandwidth_gb_s": ceilings.bandwidth / 1e9, "rate_tflop_s": ceilings.rate / 1e12},
             "rungs": entries,
-            "left_out": {rung.value: reason for rung in rungs if (reason := obstacle(rung, device))},
+            "left_out": {
+                rung.value: reason for rung in rungs if (reason := failed.get(rung) or obstacle(rung, device, dtype))
+            },
             "floor_ms": {str(number): value for number, value in floors(work, ceilings, steps).items()},
             "stage_floor_ms": {name: each.floor(ceilings) for name, each in work.items()},
             "paper_ms": PAPER_MS if (self.preset, self.task) == _PAPER else None,
-            "peak_gib": peak_bytes(device) / GIB,
+            "peak_gib": max((entry["peak_gib"] for entry in entries.values()), default=None),
             "plain_over_cached": _plain_over_cached(entries),
         }
 

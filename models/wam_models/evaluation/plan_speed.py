@@ -88,28 +88,32 @@ def measure(
     kinds: list[Kind],
     effort: tuple[int, float],
     progress: Callable[[str], None],
+    failed: dict[Rung, str],
     compiling: str = INDUCTOR,
 ) -> Iterator[tuple[Rung, Kind, Timing, float]]:
     """Each rung that the device can carry, with the largest distance of its actions from those of the first rung, in
     the units of the flow. Rungs that leave the layers as they are take turns, so that a machine with other work slows
-    all of them alike. effort: plans timed of each, and the seconds after which ten are enough. Changes the networks in
-    place."""
-    device = parts.network.video.patch_embedding.weight.device
-    possible = [rung for rung in rungs if obstacle(rung, device) is None]
+    all of them alike; where one fails, its group is left and the reason is put into `failed`. effort: plans timed of
+    each, and the seconds after which ten are enough. Changes the networks in place."""
+    weight = parts.network.video.patch_embedding.weight
+    possible = [rung for rung in rungs if obstacle(rung, weight.device, weight.dtype) is None]
     references: dict[Kind, Tensor] = {}
     for group in _groups(possible):
-        for rung in group:
-            accelerate_layers(parts.network, rung, compiling)
-        engines = {rung: make_engine(parts, rung, compiling) for rung in group}
-        for kind in kinds:
-            progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
-            able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
-            runs = [_Run(parts, kind, engines[rung]) for rung in able]
-            timings = take_turns(runs, *effort)
-            for rung, run, timing in zip(able, runs, timings, strict=True):
-                found = run.actions()
-                reference = references.setdefault(kind, found)
-                yield rung, kind, timing, float((found - reference).abs().max())
+        forget_peak(weight.device)
+        try:
+            for rung in group:
+                accelerate_layers(parts.network, rung, compiling)
+            engines = {rung: make_engine(parts, rung, compiling) for rung in group}
+            for kind in kinds:
+                progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
+                able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
+                runs = [_Run(parts, kind, engines[rung]) for rung in able]
+                for rung, run, timing in zip(able, runs, take_turns(runs, *effort), strict=True):
+                    found = run.actions()
+                    reference = references.setdefault(kind, found)
+                    yield rung, kind, timing, float((found - reference).abs().max())
+        except RuntimeError as error:  # no compiler, no memory: the other rungs are still worth knowing
+            failed.update(dict.fromkeys(group, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"))
 
 
 def _groups(rungs: list[Rung]) -> list[list[Rung]]:
@@ -171,6 +175,8 @@ class _Run:
 @torch.inference_mode()
 def take_turns(runs: list[_Run], repeats: int, seconds: float) -> list[Timing]:
     """Timings of several runs whose plans alternate."""
+    if not runs:
+        return []
     numbers = count()
     for _ in range(_REHEARSALS):
         number = next(numbers)
@@ -197,8 +203,15 @@ def take_turns(runs: list[_Run], repeats: int, seconds: float) -> list[Timing]:
     ]
 
 
-def peak_bytes(device: torch.device) -> int:
-    """The most memory in use so far: of the GPU, or of this process."""
+def forget_peak(device: torch.device) -> None:
+    """On a GPU the next `peak_bytes` is of what comes from here on."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory held since `forget_peak`, graphs included; of a processor, by this process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -25,8 +25,8 @@ from wam_models.wan.vae import VideoAutoencoder, to_unit
 
 # More than any context holds: at 10 Hz the frames of three seconds.
 REMEMBERED_FRAMES = 32
-# Keys and values of an instruction take some 20 MB in the largest models.
-REMEMBERED_TEXTS = 16
+# Keys and values of an instruction take 24 MB in the 5B model, and 377 MB where it is as long as can be.
+REMEMBERED_TEXTS = 4
 
 
 class Embedding(Protocol):
@@ -70,7 +70,12 @@ class Engine(ABC):
 
     @abstractmethod
     def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
-        """Actions like the noise, normalised, float32, and the future latents where they are asked for."""
+        """Actions like the noise, normalised, float32, and the future latents where they are asked for: of the last
+        candidate, where each imagines its own."""
+
+    @abstractmethod
+    def read_with(self, instructions: Embedding) -> None:
+        """Take instructions from there from now on."""
 
 
 def make_engine(parts: Parts, rung: Rung, compiling: str = INDUCTOR) -> Engine:
@@ -101,6 +106,9 @@ class PlainEngine(Engine):
         )
         clock.mark("flow")
         return actions, None
+
+    def read_with(self, instructions: Embedding) -> None:
+        self._instructions = instructions
 
 
 class CachedEngine(Engine):
@@ -137,6 +145,10 @@ class CachedEngine(Engine):
         clock.mark("flow")
         video = desk.flow.video
         return torch.cat(answers), None if video is None else video.clone()
+
+    def read_with(self, instructions: Embedding) -> None:
+        self._instructions = instructions
+        self._texts.clear()
 
     def _text(self, instruction: str) -> Text:
         if instruction not in self._texts:
@@ -226,7 +238,7 @@ class FrameReader:
 
     def _encode(self, frame: np.ndarray) -> Tensor:
         self._host.copy_(torch.from_numpy(frame))
-        self._pixels.copy_(self._host, non_blocking=True)
+        self._pixels.copy_(self._host)
         self._work()
         return self._latent
 

@@ -19,9 +19,10 @@ from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.engine import Engine, Parts, Question, make_engine
 from wam_models.metis.model import Metis
 from wam_models.metis.planning import MetisPolicy
-from wam_models.preprocessing import Normaliser, Preprocessing, to_poses
+from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.runtime.gate import Difference, check
-from wam_models.runtime.ladder import Rung, make_rung
+from wam_models.runtime.ladder import Rung, make_device, make_rung
+from wam_models.runtime.memory import available_memory, is_out_of_memory
 from wam_models.runtime.precision import cast_autoencoder, cast_transformer, keeps_float32, make_precision, name_of
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.instructions import Instructions
@@ -30,6 +31,8 @@ from wam_models.wan.vae import VideoAutoencoder
 
 # Rows of the instruction that the gate plans with; it is none, so that no text encoder need be loaded for it.
 _PROBE_ROWS = 8
+# As many as show that one candidate does not see the next.
+_PROBE_CANDIDATES = 3
 
 
 def load_metis(
@@ -50,11 +53,9 @@ def load_metis(
     otherwise than the plain path, ValueError for an option that cannot be had here.
     """
     where = checkpoint.directory
-    place = torch.device(device)
+    place = make_device(device)
     dtype = make_precision(precision)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("this torch sees no NVIDIA GPU: set device to cpu, or install a CUDA build of torch")
-    chosen = make_rung(rung, place)
+    chosen = make_rung(rung, place, dtype)
     try:
         config = MetisConfig.from_dict(checkpoint.config["network"])
         preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
@@ -66,9 +67,13 @@ def load_metis(
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
     try:
         first = torch.float32 if _room_for_float32(checkpoint, place) else dtype
-        parts = read_parts(checkpoint, config, place, first)
-        engine = make_gated_engine(parts, normaliser, chosen, dtype, checkpoint.model_id)
-    except (torch.OutOfMemoryError, MemoryError) as error:
+        parts = read_parts(checkpoint, config, place, first, text_dtype=dtype)
+        count = config.steps if steps is None else steps
+        served = Serving(chosen, dtype, count, candidates)
+        engine = make_gated_engine(parts, normaliser, served, checkpoint.model_id)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{checkpoint.model_id} does not fit on {device}: free memory there, or choose another device ({error})"
         ) from None
@@ -86,9 +91,17 @@ def load_metis(
     )
 
 
-def read_parts(checkpoint: Checkpoint, config: MetisConfig, device: torch.device, dtype: torch.dtype) -> Parts:
+def read_parts(
+    checkpoint: Checkpoint,
+    config: MetisConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    text_dtype: torch.dtype | None = None,
+) -> Parts:
     """The networks of a checkpoint, shard by shard onto the device; a large text encoder only when an instruction comes
-    that is not known from before. Raises CheckpointError when weights and configuration do not fit."""
+    that is not known from before. text_dtype: of the text encoder, by default that of the others. Raises
+    CheckpointError when weights and configuration do not fit."""
+    text_dtype = text_dtype or dtype
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
 
     def of_transformer(name: str) -> torch.dtype:
@@ -97,7 +110,7 @@ def read_parts(checkpoint: Checkpoint, config: MetisConfig, device: torch.device
     def load_text() -> InstructionEncoder:
         with init_empty_weights(include_buffers=False):
             encoder = InstructionEncoder(config.text, tokenizer, config.text_length)
-        load_weights(checkpoint, encoder, "text.", device=str(device), dtype=dtype)
+        load_weights(checkpoint, encoder, "text.", device=str(device), dtype=text_dtype)
         return encoder.eval().requires_grad_(False)
 
     with init_empty_weights(include_buffers=False):
@@ -106,20 +119,20 @@ def read_parts(checkpoint: Checkpoint, config: MetisConfig, device: torch.device
     load_weights(checkpoint, autoencoder, "autoencoder.", device=str(device), dtype=dtype)
     for module in (network, autoencoder):
         module.eval().requires_grad_(False)
-    folder = _instructions_folder(checkpoint)
+    folder = _instructions_folder(checkpoint, config.text_length, text_dtype)
     if folder is None:  # a small encoder: what is wrong with it is better said now
         encoder = load_text()
         return Parts(network, autoencoder, Instructions(tokenizer, config.text_length, lambda: encoder))
     return Parts(network, autoencoder, Instructions(tokenizer, config.text_length, load_text, folder))
 
 
-def _instructions_folder(checkpoint: Checkpoint) -> Path | None:
+def _instructions_folder(checkpoint: Checkpoint, length: int, dtype: torch.dtype) -> Path | None:
     """Where embedded instructions outlive the process, for text encoders so large that they have files of their own:
-    one folder for each encoder and language."""
+    one folder for each encoder, language, length and precision."""
     if checkpoint.weight_map is None:
         return None
     files = {file for name, file in checkpoint.weight_map.items() if name.startswith(TEXT)}
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(f"{length} {name_of(dtype)}".encode(), digest_size=16)
     for name in ("tokenizer.json", *sorted(files)):
         digest.update(checkpoint.hashes[name].encode())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -127,73 +140,100 @@ def _instructions_folder(checkpoint: Checkpoint) -> Path | None:
 
 
 def _room_for_float32(checkpoint: Checkpoint, device: torch.device) -> bool:
-    """Whether the weights in float32 take less than half of what is free there."""
-    stored = sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file())
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 2 * stored < free / 2
+    """Whether network and autoencoder in float32, from half floats, take less than half of what is free there."""
+    index = checkpoint.weight_map or {}
+    text = {file for name, file in index.items() if name.startswith(TEXT)}
+    stored = sum(path.stat().st_size for path in checkpoint.weights_files if path.name not in text)
+    return 2 * stored < available_memory(device) / 2
 
 
-def make_gated_engine(parts: Parts, normaliser: Normaliser, rung: Rung, dtype: torch.dtype, name: str) -> Engine:
-    """An engine whose plan from a fixed observation is the plain path's, computed in the precision that the weights
-    come in, before anything is narrowed or fused. Changes the networks of `parts` in place. Raises PrecisionError where
-    the two are too far apart.
+@dataclass(frozen=True)
+class Serving:
+    """How a model is asked: what the gate has to try. Raises ValueError for no step or no candidate."""
+
+    rung: Rung
+    dtype: torch.dtype
+    steps: int
+    candidates: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"a plan takes at least one step, got {self.steps}")
+        if self.candidates < 1:
+            raise ValueError(f"a plan draws at least one candidate, got {self.candidates}")
+
+
+def make_gated_engine(parts: Parts, normaliser: Normaliser, served: Serving, name: str) -> Engine:
+    """An engine whose plans from a fixed observation are the plain path's, computed in the precision that the weights
+    come in, before anything is narrowed or fused: candidates side by side, first free and then with their first point
+    known. Changes the networks of `parts` in place. Raises PrecisionError where the two are too far apart.
 
     The joint mask has no plain path, and its cached one stands for it.
     """
-    probe = _Probe.of(parts, normaliser)
+    probe = _Probe.of(parts, normaliser, served)
     plainest = Rung.CACHED if parts.config.mask is Mask.JOINT else Rung.PLAIN
-    reference = probe.poses(parts, make_engine(probe.parts(parts), plainest))
-    cast_transformer(parts.network, dtype)
-    cast_autoencoder(parts.autoencoder, dtype)
-    accelerate_layers(parts.network, rung)
-    found = probe.poses(parts, make_engine(probe.parts(parts), rung))
-    check(f"{name} on rung {rung.value} in {name_of(dtype)}", Difference.between(reference, found), dtype)
-    return make_engine(parts, rung)
+    before = parts.network.dtype
+    reference = probe.poses(make_engine(probe.parts(parts), plainest))
+    cast_transformer(parts.network, served.dtype)
+    cast_autoencoder(parts.autoencoder, served.dtype)
+    if parts.network.video.patch_embedding.weight.is_cuda:
+        torch.cuda.empty_cache()
+    accelerate_layers(parts.network, served.rung)
+    engine = make_engine(probe.parts(parts), served.rung)
+    difference = Difference.between(reference, probe.poses(engine))
+    how = f"{name} on rung {served.rung.value} in {name_of(served.dtype)}, beside {name_of(before)},"
+    check(how, difference, served.dtype)
+    engine.read_with(parts.instructions)
+    return engine
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """The fixed observation of the gate: a textured frame, a robot in a bend, noise of a seed."""
+    """The fixed questions of the gate: a noisy frame, ego states and noise of a seed."""
 
-    frames: list[np.ndarray]
-    state: Tensor
-    noise: Tensor
-    video_noise: Tensor | None
+    questions: tuple[Question, ...]
     rows: Tensor
     normaliser: Normaliser
 
     @classmethod
-    def of(cls, parts: Parts, normaliser: Normaliser) -> _Probe:
-        config = parts.config
+    def of(cls, parts: Parts, normaliser: Normaliser, served: Serving) -> _Probe:
+        config, device = parts.config, parts.network.video.patch_embedding.weight.device
         generator = torch.Generator().manual_seed(0)
-        shape = (config.context_frames, *config.image_size, 3)
-        frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        channels, height, width = config.latent_size
-        video = torch.randn((1, channels, config.future_latents, height, width), generator=generator)
-        return cls(
-            list(frames),
-            0.5 * torch.randn((1, config.action.state), generator=generator),
-            torch.randn((1, config.action.points, config.action.values), generator=generator),
-            video if config.mask is Mask.JOINT else None,
-            0.1 * torch.randn((_PROBE_ROWS, config.video["text_dim"]), generator=generator),
-            normaliser,
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator).to(device)
+
+        frames = np.random.default_rng(0).integers(
+            0, 256, (config.context_frames, *config.image_size, 3), dtype=np.uint8
         )
+        channels, height, width = config.latent_size
+        free = Question(
+            list(frames),
+            0.5 * normal(1, config.action.state),
+            "",
+            normal(min(served.candidates, _PROBE_CANDIDATES), config.action.points, config.action.values),
+            served.steps,
+            video_noise=normal(1, channels, config.future_latents, height, width)
+            if config.mask is Mask.JOINT
+            else None,
+        )
+        bound = replace(free, known=0.1 * normal(1, config.action.values))
+        return cls((free, bound), 0.1 * normal(_PROBE_ROWS, config.video["text_dim"]), normaliser)
 
     def parts(self, parts: Parts) -> Parts:
         """With an instruction of its own in place of the text encoder."""
         return replace(parts, instructions=GivenRows(self.rows, parts.config.text_length))
 
     @torch.inference_mode()
-    def poses(self, parts: Parts, engine: Engine) -> np.ndarray:
-        device = parts.network.video.patch_embedding.weight.device
-        video = None if self.video_noise is None else self.video_noise.to(device)
-        state, noise = self.state.to(device), self.noise.to(device)
-        asked = Question(self.frames, state, "", noise, parts.config.steps, video_noise=video)
-        actions, _ = engine.act(asked, StageClock(device))
-        return to_poses(self.normaliser.denormalise(actions.double().cpu().numpy()))
+    def poses(self, engine: Engine) -> np.ndarray:
+        """(questions, candidates, points, 3). Where the model answers without a yaw it is 0: the direction of travel
+        that would stand for it turns with every millimetre between near points."""
+        answers = []
+        for question in self.questions:
+            actions, _ = engine.act(question, StageClock(question.noise.device))
+            values = self.normaliser.denormalise(actions.double().cpu().numpy())
+            answers.append(np.concatenate([values, np.zeros((*values.shape[:-1], 3 - values.shape[-1]))], axis=-1))
+        return np.stack(answers)
 
 
 class GivenRows:

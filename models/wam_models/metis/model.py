@@ -165,9 +165,13 @@ class Metis(nn.Module):
             video = self.read_out_video(fut.tokens, embedding, future.shape)
         return video, self.action.read_out(act.tokens, act_embedding)
 
-    def read_observation(self, observed: Tensor, text: Text) -> list[KeysValues]:
-        """Clean latents (B, C, K, h, w) -> what every step of this plan needs of them, one entry a layer."""
-        segment, _ = self._video_segments(observed, None, None)
+    def read_observation(self, observed: Tensor, text: Text, clean: Tensor | None = None) -> list[KeysValues]:
+        """Clean latents (B, C, K, h, w) -> what every step of this plan needs of them, one entry a layer. clean:
+        projection (1, 1, 6, d) of flow time 0, where it is at hand."""
+        if clean is None:
+            segment, _ = self._video_segments(observed, None, None)
+        else:
+            segment = Segment(self.embed_video(observed), clean, self.video_rotary(0, observed.shape[2]))
         kept = []
         for index, layer in enumerate(self.layers):
             last = index == len(self.layers) - 1

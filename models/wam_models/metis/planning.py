@@ -25,6 +25,7 @@ from wam_models.preprocessing import (
     state_vector,
     to_poses,
 )
+from wam_models.runtime.memory import is_out_of_memory
 from wam_models.runtime.stages import StageClock
 from wam_models.types import ImaginedVideo, Observation, Plan, Refusal, RefusalReason, Trajectory
 from wam_models.wan.instructions import Instructions
@@ -106,13 +107,14 @@ class MetisPolicy(Policy):
     def reset(self, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         config = self._config
-        shape = (self._candidates, config.action.points, config.action.values)
-        noise = torch.randn(shape, generator=generator)
-        noise[0] *= config.noise_scale
-        self._noise = noise.to(self._device)
         channels, height, width = config.latent_size
-        video = (1, channels, config.future_latents, height, width)
+        one = 1, config.action.points, config.action.values
+        video = 1, channels, config.future_latents, height, width
+        first = config.noise_scale * torch.randn(one, generator=generator)
         self._video_noise = torch.randn(video, generator=generator).to(self._device)
+        # Drawn last and one by one, so that the first candidate does not depend on how many there are.
+        others = [torch.randn(one, generator=generator) for _ in range(self._candidates - 1)]
+        self._noise = torch.cat([first, *others]).to(self._device)
 
     @torch.inference_mode()
     def plan(self, observation: Observation) -> Plan | Refusal:
@@ -123,7 +125,9 @@ class MetisPolicy(Policy):
             return self._plan(observation)
         except CheckpointError as error:  # the text encoder is read when an instruction first needs it
             return Refusal(RefusalReason.INSTRUCTION_UNKNOWN, f"{observation.instruction!r} cannot be read: {error}")
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return Refusal(RefusalReason.OUT_OF_MEMORY, f"{self.spec.model_id} does not fit on {self._device}: {error}")
 
     def _plan(self, observation: Observation) -> Plan | Refusal:

@@ -97,7 +97,8 @@ class Flow:
 
     def read(self, text: Text) -> None:
         """The latents that are in `observed`, (1, C, K, h, w), through the video expert."""
-        for cache, kept in zip(self._caches, self._network.read_observation(self.observed, text)):
+        clean = self._video_times.projection[None, :1]
+        for cache, kept in zip(self._caches, self._network.read_observation(self.observed, text, clean)):
             cache.write(kept)
 
     @property

@@ -57,6 +57,7 @@ class Instructions:
             return load_file(file)["rows"]
         except (OSError, SafetensorError, KeyError):  # not there, or half written when the power went
             rows = self._encode(text)
+        self._encoder = None  # one that is kept in files is large, and the next instruction may never come
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             partial = file.with_suffix(f".{os.getpid()}")

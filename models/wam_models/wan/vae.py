@@ -62,8 +62,8 @@ class VideoAutoencoder(nn.Module):
     def set_statistics(self, latents_mean: list[float], latents_std: list[float]) -> None:
         """Mean and deviation of each latent channel, in the configuration and in use."""
         self.vae.register_to_config(latents_mean=latents_mean, latents_std=latents_std)
-        self.mean.copy_(torch.tensor(latents_mean).view_as(self.mean))
-        self.std.copy_(torch.tensor(latents_std).view_as(self.std))
+        self.mean.copy_(torch.tensor(latents_mean, dtype=torch.float32).view_as(self.mean))
+        self.std.copy_(torch.tensor(latents_std, dtype=torch.float32).view_as(self.std))
 
     def pixels(self, frame: np.ndarray) -> Tensor:
         """uint8 (H, W, 3) -> (1, 3, 1, H, W) in [-1, 1], in the precision of the weights."""

@@ -99,7 +99,6 @@ def test_a_full_machine_is_a_failure_and_not_the_observation_s_fault(robot):
 
 
 def test_the_next_plan_is_told_what_of_the_last_one_is_being_driven():
-    """The robot has not moved from where it planned to walk ahead, so what it drives lies as far ahead as it did."""
     robot = Robot(commit=0.5)
     task = robot.task()
     assert task.observation.committed is None
@@ -107,6 +106,23 @@ def test_the_next_plan_is_told_what_of_the_last_one_is_being_driven():
     committed = robot.task().observation.committed
     assert committed == pytest.approx(np.array([[0.8 * 0.35, 0.0, 0.0], [0.8 * 0.6, 0.0, 0.0]]))
     robot.core.forget()
+    assert robot.task().observation.committed is None
+
+
+def test_a_robot_that_is_held_keeps_nothing_of_a_plan_it_does_not_drive():
+    robot = Robot(commit=0.5)
+    task = robot.task()
+    robot.core.conclude(robot.now, task, plan(task.observation.stamp))
+    robot.frame()
+    assert robot.task().observation.committed is None  # 0.2 s later the plan is 0.16 m ahead
+
+
+def test_a_plan_that_was_rejected_leaves_nothing_to_keep():
+    robot = Robot(commit=0.5)
+    task = robot.task()
+    robot.core.conclude(robot.now, task, plan(task.observation.stamp))
+    task = robot.task()
+    robot.core.conclude(robot.now, task, plan(task.observation.stamp, speed=9.0))
     assert robot.task().observation.committed is None
 
 

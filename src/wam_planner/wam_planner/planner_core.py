@@ -18,6 +18,9 @@ from wam_planner.observation_buffer import BufferConfig, Look, ObservationBuffer
 from wam_planner.odometry_history import Fault
 from wam_planner.plan_validator import ValidatorLimits, Violation, validate
 
+# m that tracking may be behind or beside a plan that is being driven.
+_OFF_THE_PLAN = 0.15
+
 
 class Outcome(IntEnum):
     """What came of the newest observation; the values are those of wam_msgs/PlannerStatus."""
@@ -154,10 +157,17 @@ class PlannerCore:
         if observation.stamp < self._considered + 1.0 / self._config.max_rate - 0.001:
             return None
         self._considered = observation.stamp
-        if self._driven is not None and self._config.commit:
+        if self._driven is not None and self._config.commit and self._is_on(self._driven, observation.stamp, look.pose):
             kept = committed_points(self._driven, observation.stamp, look.pose, self._config.dt, self._config.commit)
             observation = replace(observation, committed=kept)
         return PlanTask(observation, look.pose)
+
+    @staticmethod
+    def _is_on(plan: Reference, stamp: float, pose: Vector) -> bool:
+        """Whether the robot is where the plan wants it: one that is held, or stands, drives nothing that could be
+        kept."""
+        (x, y, _), _ = plan.sample(stamp - plan.stamp)
+        return math.hypot(x - pose[0], y - pose[1]) <= _OFF_THE_PLAN
 
     def conclude(self, now: float, task: PlanTask, answer: Plan | Refusal | BaseException) -> Plan | None:
         """The plan, when it may be published at `now`, or None; counts and the report say why."""
@@ -191,6 +201,7 @@ class PlannerCore:
             self._settle(Outcome.NONE, error=self.report.error)
 
     def _reject(self, violations: tuple[Violation, ...]) -> None:
+        self._driven = None
         self.counts["plans_rejected"] += 1
         for violation in violations:
             self.counts[f"rejected_{violation.rule.value}"] += 1

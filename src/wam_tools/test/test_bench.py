@@ -59,6 +59,7 @@ def test_several_numbers_of_steps_are_several_policies() -> None:
         (["--steps", "two"], "whole numbers"),
         (["--only", "somebody"], "somebody"),
         (["--split", "holdout"], "not a split"),
+        (["--oracle"], "ask for several"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_anything_walks(arguments: list[str], message: str) -> None:

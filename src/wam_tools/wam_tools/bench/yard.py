@@ -46,6 +46,8 @@ def yard(
     if split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}")
     try:
+        if oracle and candidates < 2:
+            raise ValueError("an oracle chooses among candidates: ask for several with --candidates")
         how = Contender(
             "metis-oracle" if oracle else "metis",
             str(find_model(model)),

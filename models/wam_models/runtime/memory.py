@@ -1,0 +1,25 @@
+"""When memory runs out, and how much there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_TELLTALES = ("out of memory", "can't allocate memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch says so in several ways: with a type of its own, as a plain RuntimeError on a processor, and as an error of
+    CUDA or one of its libraries."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(telltale in str(error).lower() for telltale in _TELLTALES)
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that a process could take there."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
