@@ -15,27 +15,15 @@ from wam_msgs.msg import PlannerStatus
 
 pytest.importorskip("torch")
 
-from nano import nano_config, nano_model, nano_normaliser
+from nano import nano_checkpoint
 
-from wam_models.checkpoint import save_checkpoint
-from wam_models.preprocessing import Preprocessing
+from wam_models.checkpoint import file_hash
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole and sound one, of the smallest model."""
-    directory = tmp_path_factory.mktemp("models") / "nano"
-    model, config = nano_model(), nano_config()
-    save_checkpoint(
-        directory,
-        config={"kind": "metis", "name": "nano", "version": "0.1", "network": config.to_dict()},
-        preprocessing=Preprocessing(config.image_size).to_dict(),
-        statistics=nano_normaliser().to_dict(),
-        tokenizer=model.text.tokenizer.to_str(),
-        weights={name: tensor.clone() for name, tensor in model.state_dict().items()},
-        card="",
-    )
-    return directory
+    return nano_checkpoint(tmp_path_factory.mktemp("models") / "nano")
 
 
 def flip_a_byte(directory: Path) -> None:
@@ -47,8 +35,6 @@ def flip_a_byte(directory: Path) -> None:
 
 def cut_the_weights(directory: Path) -> None:
     """Shorter weights under a manifest that vouches for them."""
-    from wam_models.checkpoint import file_hash
-
     weights, manifest = directory / "model.safetensors", directory / "manifest.json"
     weights.write_bytes(weights.read_bytes()[:1000])
     values = json.loads(manifest.read_text())
@@ -77,7 +63,7 @@ def assert_refused(it: Graph, *words: str) -> None:
     ("damage", "words"),
     [
         (flip_a_byte, ("SHA-256", "copy the checkpoint again")),
-        (cut_the_weights, ("do not fit", "copy both again")),
+        (cut_the_weights, ("cannot be read", "copy the checkpoint again")),
         (lose_the_weights, ("model.safetensors is missing", "copy")),
     ],
 )
