@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Observation, Plan, Refusal
@@ -49,6 +50,7 @@ class SecondOpinion(Policy):
 
 def test_a_rung_changes_no_plan_of_a_walk() -> None:
     """In the same views: from one plan to the next a walk makes more of a rounding, as pictures have whole levels."""
+    pytest.importorskip("torch")
     policy = SecondOpinion(*(load_policy(MODEL, rung=rung, threads=1) for rung in ("cached", "plain")))
     simulation = YardSimulation(make_world("val", 3), seed=3)
     walk(simulation, PolicyDriver(policy, INSTRUCTION), time_limit=4.0)
