@@ -13,7 +13,7 @@ import torch
 from accelerate import init_empty_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import UMT5Config, UMT5EncoderModel
 
@@ -28,7 +28,7 @@ from wam_models.checkpoint import (
     open_checkpoint,
     save_checkpoint,
 )
-from wam_models.weights import write_weights
+from wam_models.weights import fill, write_weights
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "metis-yard"
 
@@ -303,3 +303,9 @@ def test_loading_holds_the_weights_once(tmp_path: Path, dtype: str, max_bytes: i
     command = [sys.executable, "-c", _MEASURE, str(tmp_path / "large"), dtype]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 0.9 < float(answer.stdout) < 1.3
+
+
+def test_a_tensor_without_a_place_is_not_lost_silently(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, tmp_path / WEIGHTS)
+    with pytest.raises(ValueError, match="no place for other"):
+        fill(nn.Linear(3, 2), tmp_path / WEIGHTS, {"weight": "weight", "bias": "other"}, "cpu", None)

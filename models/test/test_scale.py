@@ -90,7 +90,7 @@ def same_weights(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 def test_two_processes_have_the_losses_of_one(trained: Path, alone: tuple) -> None:
     stopped, whole = read(trained / "plain-2.json")["steps"], alone[0]["steps"]
     assert len(stopped) == 2 and len(whole) == 4
-    for found, expected in zip(stopped, whole, strict=False):
+    for found, expected in zip(stopped, whole[:2], strict=True):
         assert found == pytest.approx(expected, rel=RELATIVE)
 
 

@@ -261,13 +261,19 @@ def open_policy(directory: Path, threads: int | None, **options: Any) -> Policy:
     return load_metis(checkpoint, **options)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, missing: str, remedy: str) -> dict[str, Any]:
+    """Raises CheckpointError when the file is missing or holds no JSON object. missing, remedy: what the text then says
+    to do about it."""
     try:
         values = json.loads(path.read_text())
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: is {path.parent} a checkpoint directory?") from None
+        raise CheckpointError(f"{path} is missing: {missing}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not JSON ({error}): copy the checkpoint again") from None
+        raise CheckpointError(f"{path} is not JSON ({error}): {remedy}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is not a JSON object: copy the checkpoint again")
+        raise CheckpointError(f"{path} is not a JSON object: {remedy}")
     return values
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return read_json(path, f"is {path.parent} a checkpoint directory?", "copy the checkpoint again")

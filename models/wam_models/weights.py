@@ -117,7 +117,8 @@ def tensors(file: Path, names: Iterable[str], device: str = "cpu") -> Iterator[d
 
 def fill(module: nn.Module, file: Path, names: Mapping[str, str], device: str, dtype: DType) -> None:
     """Gives a module the named tensors of a file. names: in the file -> in the module's state dict; dtype: wanted of
-    floating point tensors, for all or by their name in the module, None as they are.
+    floating point tensors, for all or by their name in the module, None as they are. Raises ValueError for a name that
+    the module does not have; which ones it lacks `misfits` tells.
 
     Parameters of the module may be on the meta device: they are replaced, not copied into. Names that are tied (one
     parameter under two names) get one parameter, whichever of them the file has.
@@ -136,7 +137,9 @@ def fill(module: nn.Module, file: Path, names: Mapping[str, str], device: str, d
             shared = nn.Parameter(kept, requires_grad=learns[target]) if len(group) > 1 else kept
             state.update(dict.fromkeys(group, shared))
             del tensor, kept
-        module.load_state_dict(state, strict=False, assign=True)
+        # Not strict: a handful lacks what the others bring. What is missing in all of them `misfits` has told.
+        if unknown := module.load_state_dict(state, strict=False, assign=True).unexpected_keys:
+            raise ValueError(f"the module has no place for {', '.join(unknown)}")
 
 
 def misfits(module: nn.Module, found: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -29,7 +29,7 @@ from wam_models.convert.stored import (
     Stored,
     find_safetensors,
     load_pickle,
-    read_json,
+    read_public_json,
 )
 from wam_models.metis.config import MetisConfig
 
@@ -236,7 +236,7 @@ def _renamed(stored: Stored, table: Table) -> Part:
 def _agree(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration in a file, which must not say another value than the wanted one anywhere: sizes of tensors do
     not show, for example, the number of heads."""
-    found = read_json(path)
+    found = read_public_json(path)
     expected = json.loads(json.dumps(dict(wanted)))
     other = [
         f"{name} {found[name]}, wanted {value}" for name, value in expected.items() if found.get(name, value) != value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from wam_models.checkpoint import CheckpointError
+from wam_models.checkpoint import CheckpointError, read_json
 from wam_models.weights import shapes, tensors
 
 # Bytes read of a pickle between two openings; what was read counts as memory as long as the file is open.
@@ -106,7 +105,7 @@ def find_safetensors(folder: Path, stem: str) -> SafetensorsFiles:
         return SafetensorsFiles((single,))
     if not index.is_file():
         raise CheckpointError(f"{folder} has neither {single.name} nor {index.name}: fetch the whole folder")
-    files = set(read_json(index).get("weight_map", {}).values())
+    files = set(read_public_json(index).get("weight_map", {}).values())
     paths = [folder / Path(file).name for file in sorted(files)]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
@@ -114,17 +113,9 @@ def find_safetensors(folder: Path, stem: str) -> SafetensorsFiles:
     return SafetensorsFiles(tuple(paths))
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_public_json(path: Path) -> dict[str, Any]:
     """Raises CheckpointError when the file is missing or holds no JSON object."""
-    try:
-        values = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: fetch the whole folder") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not JSON ({error}): fetch it again") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is not a JSON object: fetch it again")
-    return values
+    return read_json(path, "fetch the whole folder", "fetch it again")
 
 
 def _read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -48,19 +48,6 @@ def _video(
     }
 
 
-def _small_vae(base_dim: int, channels: int) -> dict[str, Any]:
-    """Wan2.2's autoencoder, 16 x 16 x 4 and residual, of small widths; its statistics are measured in training."""
-    return {
-        **WAN22_VAE,
-        "base_dim": base_dim,
-        "decoder_base_dim": base_dim,
-        "z_dim": channels,
-        "num_res_blocks": 1,
-        "latents_mean": [0.0] * channels,
-        "latents_std": [1.0] * channels,
-    }
-
-
 # Of each latent channel, as the sources round them.
 # fmt: off
 WAN21_MEAN = [
@@ -144,6 +131,22 @@ SMALL_TEXT: dict[str, Any] = {
     "feed_forward_proj": "gated-gelu",
 }
 
+
+def _small(name: str, layers: int, heads: int, head_dim: int, ffn: int, vae_dim: int, channels: int) -> Backbone:
+    """Of Wan2.2's kind, its autoencoder 16 x 16 x 4 and residual, whose statistics are measured in training."""
+    vae = {
+        **WAN22_VAE,
+        "base_dim": vae_dim,
+        "decoder_base_dim": vae_dim,
+        "z_dim": channels,
+        "num_res_blocks": 1,
+        "latents_mean": [0.0] * channels,
+        "latents_std": [1.0] * channels,
+    }
+    video = _video(heads, layers, ffn, channels, head_dim, text_dim=SMALL_TEXT["d_model"])
+    return Backbone(name, video, vae, SMALL_TEXT, text_length=16)
+
+
 WAN22_5B = Backbone(
     "wan22_5b",
     _video(heads=24, layers=30, ffn=14336, channels=48),
@@ -171,24 +174,6 @@ WAN21_1P3B = Backbone(
     source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
     original="Wan-AI/Wan2.1-T2V-1.3B",
 )
-WAN_NANO = Backbone(
-    "wan_nano",
-    _video(heads=4, layers=4, ffn=256, channels=8, head_dim=32, text_dim=64),
-    _small_vae(base_dim=8, channels=8),
-    SMALL_TEXT,
-    text_length=16,
-)
-WAN_TINY = Backbone(
-    "wan_tiny",
-    _video(heads=6, layers=6, ffn=512, channels=16, head_dim=32, text_dim=64),
-    _small_vae(base_dim=16, channels=16),
-    SMALL_TEXT,
-    text_length=16,
-)
-WAN_SMALL = Backbone(
-    "wan_small",
-    _video(heads=8, layers=8, ffn=1024, channels=16, head_dim=48, text_dim=64),
-    _small_vae(base_dim=16, channels=16),
-    SMALL_TEXT,
-    text_length=16,
-)
+WAN_NANO = _small("wan_nano", layers=4, heads=4, head_dim=32, ffn=256, vae_dim=8, channels=8)
+WAN_TINY = _small("wan_tiny", layers=6, heads=6, head_dim=32, ffn=512, vae_dim=16, channels=16)
+WAN_SMALL = _small("wan_small", layers=8, heads=8, head_dim=48, ffn=1024, vae_dim=16, channels=16)

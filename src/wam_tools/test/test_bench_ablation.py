@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from bags import write_bag
 from nano import nano_config
+from recipes import ROUND, write_recipe
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -18,35 +18,16 @@ from wam_models.training.recipe import read_recipe
 from wam_models.training.train import train_round
 from wam_tools.bench import app
 
-ROUND = {"data": ["runs"], "steps": 2, "learning_rate": 1e-3, "warmup": 1}
 
-
-def write_recipe(folder: Path, **changes: Any) -> Path:
-    values = {
-        "name": "nano",
-        "version": "0.1",
-        "seed": 3,
+def comparison(folder: Path, **changes: Any) -> Path:
+    """A recipe for all variants on an autoencoder that is trained; changes: other entries."""
+    entries = {
         "output": str(folder / "ablation"),
-        "cache": str(folder / "cache"),
-        "bundle": None,
-        "use_acceleration": False,
         "network": nano_config(image_size=(96, 160), steps=1, noise_scale=0.0).to_dict(),
-        "data": {"runs": {"folder": str(folder / "bags")}},
         "autoencoder": {"weights": str(folder / "first" / "round0")},
         "rounds": [{**ROUND, "batch": 0, "video_batch": 2}],
-        "action_times": {"sampler": "power", "exponent": 1.5},
-        "video_times": {"sampler": "uniform", "shift": 5.0},
-        "video_weight": 0.2,
-        "ema": 0.5,
-        "weight_decay": 0.01,
-        "variants": 2,
-        "future_every": 2,
-        "held_out": 0.34,
-        **changes,
     }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
-    return path
+    return write_recipe(folder, **{**entries, **changes})
 
 
 def bench(recipe: Path, *arguments: str) -> tuple[int, str]:
@@ -61,11 +42,10 @@ def recipe(tmp_path: Path) -> Path:
     for number in range(3):
         (tmp_path / "bags").mkdir(exist_ok=True)
         write_bag(tmp_path / "bags" / f"run{number}", seed=number, speed=1.0)
-    train = {"steps": 2, "frames": 2, "clips": 1, "clip_every": 2, "learning_rate": 1e-3}
-    rounds = [{**ROUND, "batch": 2, "video_batch": 1}]
-    first = write_recipe(tmp_path, output=str(tmp_path / "first"), autoencoder=train, rounds=rounds)
+    network = nano_config(image_size=(96, 160)).to_dict()
+    first = write_recipe(tmp_path, output=str(tmp_path / "first"), network=network)
     train_round(read_recipe(first), 0, lambda *_: None)
-    return write_recipe(tmp_path)
+    return comparison(tmp_path)
 
 
 def test_all_variants_are_trained_walked_and_compared_once(recipe: Path) -> None:
@@ -103,9 +83,9 @@ def test_all_variants_are_trained_walked_and_compared_once(recipe: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in (folder / "ablation").rglob("*.*")} == made
     assert file.read_text() == before
 
-    code, output = bench(write_recipe(folder, held_out=0.0), "--output", str(folder / "none"))
+    code, output = bench(comparison(folder, held_out=0.0), "--output", str(folder / "none"))
     assert code == 1 and "0 held out" in output.replace("\n", " ")
-    code, output = bench(write_recipe(folder), "--steps", "3")
+    code, output = bench(comparison(folder), "--steps", "3")
     assert code == 1 and "made by another recipe (rounds)" in output.replace("\n", " ")
 
 
@@ -128,6 +108,6 @@ def test_all_variants_are_trained_walked_and_compared_once(recipe: Path) -> None
 def test_what_would_not_be_equal_is_refused_before_any_work(
     tmp_path: Path, changes: dict[str, Any], arguments: list[str], message: str
 ) -> None:
-    code, output = bench(write_recipe(tmp_path, **changes), *arguments)
+    code, output = bench(comparison(tmp_path, **changes), *arguments)
     assert code == 1 and message in output.replace("\n", " ")
     assert not (tmp_path / "cache").exists()
