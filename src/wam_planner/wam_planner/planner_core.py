@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 
-from wam_controller.tracker import Reference, make_reference
 from wam_models.se2 import Vector, compose
 from wam_models.types import Observation, Plan, Refusal, RefusalReason
-from wam_planner.continuity import committed_points
+from wam_planner.continuity import CheckedPlan
 from wam_planner.latency import LatencyStatistics
 from wam_planner.observation_buffer import BufferConfig, Look, ObservationBuffer, Verdict
 from wam_planner.odometry_history import Fault
-from wam_planner.plan_validator import ValidatorLimits, Violation, validate
-
-# m that tracking may be behind or beside a plan that is being driven.
-_OFF_THE_PLAN = 0.15
+from wam_planner.plan_validator import ValidatorLimits, Violation
 
 
 class Outcome(IntEnum):
@@ -87,7 +83,6 @@ class PlannerCore:
         self._goal: tuple[float, float] | None = None
         self._goal_from_start: tuple[float, float] | None = None
         self._considered = -math.inf
-        self._driven: Reference | None = None
 
     @property
     def goal(self) -> tuple[float, float] | None:
@@ -111,7 +106,6 @@ class PlannerCore:
         self.latency.clear()
         self.report = Report()
         self._considered = -math.inf
-        self._driven = None
 
     def add_odometry(self, now: float, stamp: float, pose: Vector, twist: Vector) -> Fault | None:
         """See ObservationBuffer.add_odometry; the first one also fixes a goal given from the start."""
@@ -157,19 +151,9 @@ class PlannerCore:
         if observation.stamp < self._considered + 1.0 / self._config.max_rate - 0.001:
             return None
         self._considered = observation.stamp
-        if self._driven is not None and self._config.commit and self._is_on(self._driven, observation.stamp, look.pose):
-            kept = committed_points(self._driven, observation.stamp, look.pose, self._config.dt, self._config.commit)
-            observation = replace(observation, committed=kept)
         return PlanTask(observation, look.pose)
 
-    @staticmethod
-    def _is_on(plan: Reference, stamp: float, pose: Vector) -> bool:
-        """Whether the robot is where the plan wants it: one that is held, or stands, drives nothing that could be
-        kept."""
-        (x, y, _), _ = plan.sample(stamp - plan.stamp)
-        return math.hypot(x - pose[0], y - pose[1]) <= _OFF_THE_PLAN
-
-    def conclude(self, now: float, task: PlanTask, answer: Plan | Refusal | BaseException) -> Plan | None:
+    def conclude(self, now: float, task: PlanTask, answer: CheckedPlan | Refusal | BaseException) -> Plan | None:
         """The plan, when it may be published at `now`, or None; counts and the report say why."""
         if isinstance(answer, BaseException):
             self._settle(Outcome.FAILED, error=f"the policy failed: {type(answer).__name__}: {answer}")
@@ -183,17 +167,14 @@ class PlannerCore:
             self._settle(outcome, refusal=answer.reason.value, error=answer.message)
             return None
         self.buffer.mark_read(task.observation)
-        trajectory = answer.trajectory
-        violations = validate(trajectory.times, trajectory.poses, task.observation.ego, self._config.limits)
-        if violations:
-            self._reject(violations)
+        if answer.violations:
+            self._reject(answer.violations)
             return None
-        self._driven = make_reference(trajectory, np.array(task.pose))
         self.counts["plans_published"] += 1
-        self.latency.add(now - trajectory.stamp)
+        self.latency.add(now - answer.plan.trajectory.stamp)
         self._settle(Outcome.PUBLISHED)
-        self.report.stages = dict(answer.timings)
-        return answer
+        self.report.stages = dict(answer.plan.timings)
+        return answer.plan
 
     def _see(self, look: Look) -> None:
         self.report.verdict, self.report.detail, self.report.frame_age = look.verdict, look.detail, look.frame_age
@@ -201,7 +182,6 @@ class PlannerCore:
             self._settle(Outcome.NONE, error=self.report.error)
 
     def _reject(self, violations: tuple[Violation, ...]) -> None:
-        self._driven = None
         self.counts["plans_rejected"] += 1
         for violation in violations:
             self.counts[f"rejected_{violation.rule.value}"] += 1

@@ -18,8 +18,9 @@ from wam_controller import qos
 from wam_controller.conversions import motion, seconds, time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
-from wam_models.types import Plan, Refusal
+from wam_models.types import Refusal
 from wam_msgs.msg import PlannerStatus, Trajectory, TrajectoryCandidates
+from wam_planner.continuity import CheckedPlan, PlanChain
 from wam_planner.conversions import (
     ImageError,
     candidates_message,
@@ -47,7 +48,7 @@ class PlannerNode(ManagedNode):
     def __init__(self, **options: object) -> None:
         super().__init__("planner", **options)
         # The worker's thread only leaves results here and rings; everything of ROS happens in the executor's thread.
-        self._results: deque[Finished[PlanTask, Plan | Refusal]] = deque()
+        self._results: deque[Finished[PlanTask, CheckedPlan | Refusal]] = deque()
         self._bell = self.create_guard_condition(self._on_results)
 
     def setup(self, settings: Mapping[str, Value]) -> None:
@@ -82,8 +83,11 @@ class PlannerNode(ManagedNode):
             self._core.aim_from_start(*self._goal_from_start)
         self._rivals = 0
         self._odometry_frame = "odom"
-        self._worker: InferenceWorker[PlanTask, Plan | Refusal] = InferenceWorker(
-            lambda task: self._policy.plan(task.observation), self._deliver
+        config = self._config
+        # Only the worker's thread calls the chain: to plan, and to forget before the first plan after a reset.
+        self._chain = PlanChain(self._policy, config.limits, config.dt, config.commit)
+        self._worker: InferenceWorker[PlanTask, CheckedPlan | Refusal] = InferenceWorker(
+            lambda task: self._chain.plan(task.observation, task.pose), self._deliver
         )
         self._inputs = [
             self.create_subscription(Odometry, "odom", self._on_odometry, qos.ODOMETRY),
@@ -97,6 +101,7 @@ class PlannerNode(ManagedNode):
     def halt(self) -> None:
         """See ManagedNode. Without plans the controller stops the robot."""
         self._worker.stop()
+        del self._chain
         self._results.clear()
         self.destroy_timer(self._status_timer)
         self.destroy_service(self._reset)
@@ -162,12 +167,12 @@ class PlannerNode(ManagedNode):
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed = int(self._settings["seed"])
-        self._worker.reset(lambda: self._policy.reset(seed))
+        self._worker.reset(lambda: self._chain.reset(seed))
         self._core.forget()
         response.success, response.message = True, f"epoch {self._epoch}"
         return response
 
-    def _deliver(self, finished: Finished[PlanTask, Plan | Refusal]) -> None:
+    def _deliver(self, finished: Finished[PlanTask, CheckedPlan | Refusal]) -> None:
         self._results.append(finished)
         self._bell.trigger()
 
@@ -178,7 +183,7 @@ class PlannerNode(ManagedNode):
             if finished.epoch == self._worker.epoch:
                 self._publish(finished)
 
-    def _publish(self, finished: Finished[PlanTask, Plan | Refusal]) -> None:
+    def _publish(self, finished: Finished[PlanTask, CheckedPlan | Refusal]) -> None:
         answer = finished.error if finished.outcome is None else finished.outcome
         plan = self._core.conclude(self.now, finished.task, answer)
         if plan is None:
