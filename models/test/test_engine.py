@@ -21,7 +21,7 @@ from wam_models.metis.engine import CachedEngine, Engine, FrameReader, PlainEngi
 from wam_models.metis.model import Text
 from wam_models.metis.planning import MetisModel
 from wam_models.metis.sampling import Flow, Times
-from wam_models.runtime.graphs import Live
+from wam_models.runtime.graphs import live
 from wam_models.runtime.ladder import Rung
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.block import attend, embed_time, text_keys_values
@@ -178,7 +178,7 @@ def test_a_frame_is_encoded_once_while_it_is_in_the_context() -> None:
         encoded.append(frames.clone())
         return frames.mean() * torch.ones(1, *model.config.latent_size)
 
-    reader = FrameReader(encoder, model.config, CPU, torch.float32, Live)
+    reader = FrameReader(encoder, model.config, CPU, torch.float32, live)
     rng = np.random.default_rng(0)
     a, b, c = (rng.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3))
     first = reader.read([a, b])
@@ -212,18 +212,44 @@ def test_the_joint_mask_says_what_it_needs() -> None:
         Flow(model.network, 2, candidates=2, imagine=True)
 
 
-def test_fused_layers_plan_the_same() -> None:
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_fused_layers_plan_the_same(backend: str) -> None:
     """The layers of rung compiled, traced whole but not translated, for that needs a C++ compiler and a minute."""
     model, asked = nano_model(), question(nano_model(), 2)
     expected, _ = answer(make_engine(model.parts(), Rung.CACHED), asked)
-    accelerate_layers(model.network, Rung.COMPILED, "eager")
+    accelerate_layers(model.network, Rung.COMPILED, backend)
     assert not hasattr(model.network.layers[0].action.attn1, "to_q")
-    engine = make_engine(model.parts(), Rung.COMPILED, "eager")
-    found, _ = answer(engine, asked)
+    found, _ = answer(make_engine(model.parts(), Rung.COMPILED, backend), asked)
     assert (found - expected).abs().max() < 1e-5
-    frames = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    answer(engine, asked)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == frames
+
+
+@torch.inference_mode()
+def test_a_prepared_engine_compiles_nothing_more_whatever_the_instruction() -> None:
+    model = nano_model(text_length=160)
+    accelerate_layers(model.network, Rung.COMPILED, "eager")
+    loads: list[str] = []
+    instructions = Instructions(model.text.tokenizer, 160, counting(model.text, loads))
+    engine = make_engine(replace(model.parts(), instructions=instructions), Rung.COMPILED, "eager")
+    asked = question(model, 2)
+    engine.prepare(replace(asked, instruction=""))
+    assert not loads
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    sizes = set()
+    for words in (3, 40, 150):
+        answer(engine, asked, instruction=" ".join(["walk"] * words))
+        sizes = {length for _, length in engine._desks}
+    assert sizes == {32, 128, 160} and loads
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
+
+
+def test_what_was_prepared_leaves_no_trace_in_the_plans() -> None:
+    model = nano_model(text_length=48)
+    fresh, prepared = (make_engine(model.parts(), Rung.CACHED) for _ in range(2))
+    with torch.inference_mode():
+        prepared.prepare(question(model, 2, seed=9))
+    for seed, text in ((3, TEXTS[1]), (4, TEXTS[0])):
+        asked = question(model, 2, seed)
+        assert torch.equal(answer(prepared, asked, instruction=text)[0], answer(fresh, asked, instruction=text)[0])
 
 
 def counting(encoder: InstructionEncoder, calls: list[str]):

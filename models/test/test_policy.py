@@ -137,6 +137,28 @@ def test_running_out_of_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(answer, Refusal) and answer.reason is RefusalReason.OUT_OF_MEMORY and "12 GiB" in answer.message
 
 
+def test_a_model_that_does_not_fit_is_found_out_in_preparing(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = nano_policy()
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 12 GiB")
+
+    monkeypatch.setattr(policy._engine, "prepare", full)
+    with pytest.raises(ValueError, match=r"nano@0.* does not fit on cpu: .*12 GiB"):
+        policy.prepare()
+
+
+@pytest.mark.parametrize("options", [{}, {"candidates": 3, "imagine": True}, {"imagine": True}], ids=str)
+@pytest.mark.parametrize("mask", [Mask.ASYMMETRIC, Mask.JOINT], ids=lambda mask: mask.value)
+def test_a_prepared_policy_sets_up_nothing_more_and_plans_the_same(mask: Mask, options: dict) -> None:
+    fresh, prepared = nano_policy(mask, **options), nano_policy(mask, **options)
+    prepared.prepare()
+    ready = set(prepared._engine._desks)
+    expected, found = fresh.plan(observation()), prepared.plan(observation())
+    assert np.array_equal(found.candidates, expected.candidates)
+    assert set(prepared._engine._desks) == ready
+
+
 def test_a_polite_word_more_is_understood() -> None:
     assert isinstance(nano_policy().plan(observation(instruction="please walk to the goal")), Plan)
 

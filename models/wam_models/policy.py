@@ -36,6 +36,10 @@ class Policy(ABC):
     def plan(self, observation: Observation) -> Plan | Refusal:
         """One trajectory for one observation."""
 
+    def prepare(self, instruction: str = "") -> None:
+        """Do now what the first plans would do slowly, with instructions of any length, and read this one unless it is
+        empty. Raises ValueError when the model does not fit into memory or its text encoder cannot be read."""
+
     def reset(self, seed: int = 0) -> None:
         """Forget everything remembered between plans and restart the noise at `seed`."""
 

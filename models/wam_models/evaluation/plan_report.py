@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from wam_models.checkpoint import open_checkpoint
 from wam_models.evaluation.floor import Ceilings, count_work, floors
-from wam_models.evaluation.plan_speed import PAPER_MS, Kind, measure, peak_bytes, random_parts
+from wam_models.evaluation.plan_speed import PAPER_MS, Kind, hindrance, measure, peak_bytes, random_parts
 from wam_models.metis.config import MetisConfig
 from wam_models.metis.engine import Parts
 from wam_models.metis.loading import read_parts
 from wam_models.metis.presets import preset_config
-from wam_models.runtime.ladder import Rung, make_device, make_rung, obstacle
+from wam_models.runtime.ladder import Rung, make_device, make_rung
 from wam_models.runtime.precision import make_precision, name_of
 
 GIB = 2**30
@@ -31,7 +32,8 @@ class Measurement:
     """What to measure. preset, task: a preset with random weights; checkpoint: a directory in place of it; precision:
     empty for bfloat16 on a GPU and float32 elsewhere; rungs: "all" or names; candidates, imagine: also the best of so
     many, and a plan with its video, at the most steps; text_encoder: None for where it is small; repeats, seconds:
-    plans that are timed, fewer where they would take longer than that many seconds, but ten."""
+    plans that are timed, fewer where they would take longer than that many seconds, but ten; threads: torch's, pictures
+    are resized on as many as OpenCV takes for itself, as in the planner."""
 
     preset: str = ""
     checkpoint: Path | None = None
@@ -49,8 +51,8 @@ class Measurement:
     threads: int = 1
 
     def report(self, progress: Callable[[str], None]) -> dict[str, Any]:
-        """Rungs that the device cannot carry are left out of "all" and say why. Raises ValueError, CheckpointError
-        among them, for what cannot be measured here."""
+        """Rungs that device or network cannot carry are left out of "all" and say why. Raises ValueError,
+        CheckpointError among them, for what cannot be measured here."""
         torch.set_num_threads(self.threads)
         device = make_device(self.device)
         dtype = make_precision(self.precision or ("bfloat16" if device.type == "cuda" else "float32"))
@@ -60,6 +62,9 @@ class Measurement:
         if steps[0] < 1:
             raise ValueError(f"a plan takes at least one step, got {steps[0]}")
         config, parts = self._parts(device, dtype)
+        hindered = {rung: reason for rung in rungs if (reason := hindrance(rung, config, device, dtype))}
+        if names and hindered:
+            raise ValueError(next(iter(hindered.values())))
         kinds = [Kind(number) for number in steps]
         kinds += [Kind(steps[-1], candidates=self.candidates)] if self.candidates > 1 else []
         kinds += [Kind(steps[-1], imagine=True)] if self.imagine else []
@@ -67,7 +72,7 @@ class Measurement:
         progress("copy bandwidth and matrix rate")
         ceilings, work = Ceilings.measure(device, dtype), count_work(config, dtype)
         entries: dict[str, Any] = {}
-        failed: dict[Rung, str] = {}
+        failed = dict(hindered)
         for rung, kind, timing, apart in measure(parts, rungs, kinds, (self.repeats, self.seconds), progress, failed):
             entry = entries.setdefault(rung.value, {"steps": {}})
             values = {
@@ -93,9 +98,7 @@ class Measurement:
             "torch": torch.__version__,
             "ceilings": {"bandwidth_gb_s": ceilings.bandwidth / 1e9, "rate_tflop_s": ceilings.rate / 1e12},
             "rungs": entries,
-            "left_out": {
-                rung.value: reason for rung in rungs if (reason := failed.get(rung) or obstacle(rung, device, dtype))
-            },
+            "left_out": {rung.value: failed[rung] for rung in rungs if rung in failed},
             "floor_ms": {str(number): value for number, value in floors(work, ceilings, steps).items()},
             "stage_floor_ms": {name: each.floor(ceilings) for name, each in work.items()},
             "paper_ms": PAPER_MS if (self.preset, self.task) == _PAPER else None,
@@ -110,7 +113,8 @@ class Measurement:
             checkpoint = open_checkpoint(self.checkpoint)
             config = MetisConfig.from_dict(checkpoint.config["network"])
             if not self.random_weights:
-                return config, read_parts(checkpoint, config, device, dtype)
+                tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
+                return config, read_parts(checkpoint, config, tokenizer, device, dtype)
         else:
             config = preset_config(self.preset, self.task)
             if not self.random_weights:

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.model import Metis, Text
 from wam_models.metis.sampling import Flow, sample_plainly
 from wam_models.runtime.compiling import INDUCTOR, compiled
-from wam_models.runtime.graphs import Live, Recorded
+from wam_models.runtime.graphs import Recorder, Work, live
 from wam_models.runtime.ladder import Rung
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.frame_encoder import FrameEncoder
-from wam_models.wan.instructions import pad_rows
+from wam_models.wan.instructions import pad_rows, row_counts
 from wam_models.wan.vae import VideoAutoencoder, to_unit
 
 # More than any context holds: at 10 Hz the frames of three seconds.
@@ -74,6 +74,11 @@ class Engine(ABC):
         candidate, where each imagines its own."""
 
     @abstractmethod
+    def prepare(self, question: Question) -> None:
+        """Do now what the first plans of this kind would do slowly, with instructions of any length: allocate, compile,
+        record. Reads the instruction too, unless it is empty."""
+
+    @abstractmethod
     def read_with(self, instructions: Embedding) -> None:
         """Take instructions from there from now on."""
 
@@ -107,6 +112,9 @@ class PlainEngine(Engine):
         clock.mark("flow")
         return actions, None
 
+    def prepare(self, question: Question) -> None:
+        self.act(question, StageClock(self._device))
+
     def read_with(self, instructions: Embedding) -> None:
         self._instructions = instructions
 
@@ -117,74 +125,84 @@ class CachedEngine(Engine):
 
     def __init__(self, parts: Parts, rung: Rung, compiling: str = INDUCTOR) -> None:
         self._network, self._instructions = parts.network, parts.instructions
-        self._length = parts.config.text_length
+        self._length, self._width = parts.config.text_length, int(parts.config.video["text_dim"])
         self._joint = parts.config.mask is Mask.JOINT
         self._device, self._dtype = _place(parts.network)
-        self._record: Callable[[Callable[[], None]], Work] = Recorded if rung.records(self._device) else Live
+        self._record: Callable[[Work], Work] = Recorder() if rung.records(self._device) else live
         self._texts: dict[str, Text] = {}
-        self._desks: dict[tuple[int, int, int, bool], _Desk] = {}
+        self._flows: dict[_Kind, Flow] = {}
+        self._desks: dict[tuple[_Kind, int], _Desk] = {}
         encoder: Callable[[Tensor], Tensor] = FrameEncoder.of(parts.autoencoder)
         if rung.compiles:
             encoder = compiled(encoder, compiling)
         self._frames = FrameReader(encoder, parts.config, self._device, self._dtype, self._record)
 
     def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
-        text = self._text(question.instruction)
-        desk = self._desk(text, question)
-        desk.lay(text)
-        clock.mark("text")
-        desk.flow.observed.copy_(self._frames.read(question.frames))
-        clock.mark("vae")
-        desk.read()
-        clock.mark("prefill")
-        answers = []
-        for noise in question.noise.split(len(desk.flow.actions)):
-            desk.flow.start(question.state, noise, question.known, question.video_noise)
-            desk.run()
-            answers.append(desk.flow.actions.clone())
-        clock.mark("flow")
-        video = desk.flow.video
-        return torch.cat(answers), None if video is None else video.clone()
+        return self._answer(self._text(question.instruction), question, clock)
+
+    def prepare(self, question: Question) -> None:
+        for count in row_counts(self._length):
+            rows = torch.zeros(count, self._width, device=self._device, dtype=self._dtype)
+            self._answer(self._read(rows), question, StageClock(self._device))
+        if question.instruction:
+            self.act(question, StageClock(self._device))
 
     def read_with(self, instructions: Embedding) -> None:
         self._instructions = instructions
         self._texts.clear()
 
+    def _answer(self, text: Text, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
+        desk = self._desk(text, question)
+        desk.lay(text)
+        clock.mark("text")
+        flow = desk.flow
+        flow.observed.copy_(self._frames.read(question.frames))
+        clock.mark("vae")
+        desk.read()
+        clock.mark("prefill")
+        answers = []
+        for noise in question.noise.split(len(flow.actions)):
+            flow.start(question.state, noise, question.known, question.video_noise)
+            desk.run()
+            answers.append(flow.actions.clone())
+        clock.mark("flow")
+        return torch.cat(answers), None if flow.video is None else flow.video.clone()
+
     def _text(self, instruction: str) -> Text:
         if instruction not in self._texts:
             while len(self._texts) >= REMEMBERED_TEXTS:
                 self._texts.pop(next(iter(self._texts)))
-            rows, bias = pad_rows(self._instructions.embed(instruction).to(self._device, self._dtype), self._length)
-            self._texts[instruction] = self._network.read_text(rows, bias)
+            self._texts[instruction] = self._read(self._instructions.embed(instruction))
         return self._texts[instruction]
 
+    def _read(self, rows: Tensor) -> Text:
+        return self._network.read_text(*pad_rows(rows.to(self._device, self._dtype), self._length))
+
     def _desk(self, text: Text, question: Question) -> _Desk:
-        """Made at the first plan of its kind: a length of the instruction, steps, candidates, with or without video."""
+        """Made at the first plan of its kind and length of the instruction."""
         candidates, imagine = 1 if self._joint else len(question.noise), question.video_noise is not None
-        key = text.video[0].keys.shape[1], question.steps, candidates, imagine
+        kind = _Kind(question.steps, candidates, imagine)
+        if kind not in self._flows:
+            self._flows[kind] = Flow(self._network, kind.steps, candidates=candidates, imagine=imagine)
+        key = kind, text.video[0].keys.shape[1]
         if key not in self._desks:
-            flow = Flow(self._network, question.steps, candidates=candidates, imagine=imagine)
-            self._desks[key] = _Desk(flow, text, self._record)
+            self._desks[key] = _Desk(self._flows[kind], text, self._record)
         return self._desks[key]
 
 
-class Work(Protocol):
-    """See runtime.graphs."""
-
-    def record(self) -> None: ...
-
-    def __call__(self) -> None: ...
+class _Kind(NamedTuple):
+    steps: int
+    candidates: int
+    imagine: bool
 
 
 class _Desk:
-    """A flow and a text that both keep their place, so that what is done with them can be recorded."""
+    """A flow, and a text that keeps its place, so that what is done with the two can be recorded."""
 
-    def __init__(self, flow: Flow, text: Text, record: Callable[[Callable[[], None]], Work]) -> None:
+    def __init__(self, flow: Flow, text: Text, record: Callable[[Work], Work]) -> None:
         self.flow = flow
         self._text, self._lies = _copy(text), text
         self.read, self.run = record(lambda: flow.read(self._text)), record(lambda: flow.run(self._text))
-        self.read.record()
-        self.run.record()
 
     def lay(self, text: Text) -> None:
         """The instruction of the next plan."""
@@ -206,7 +224,7 @@ class FrameReader:
         config: MetisConfig,
         device: torch.device,
         dtype: torch.dtype,
-        record: Callable[[Callable[[], None]], Work],
+        record: Callable[[Work], Work],
     ) -> None:
         height, width = config.image_size
         pinned = device.type == "cuda"
@@ -218,8 +236,7 @@ class FrameReader:
         def encode() -> None:
             self._latent.copy_(encoder(to_unit(self._pixels).to(dtype)[None]))
 
-        self._work = record(encode)
-        self._work.record()
+        self._encode_pixels = record(encode)
         self._alone = config.context_frames == 1
 
     def read(self, frames: Sequence[np.ndarray]) -> Tensor:
@@ -239,7 +256,7 @@ class FrameReader:
     def _encode(self, frame: np.ndarray) -> Tensor:
         self._host.copy_(torch.from_numpy(frame))
         self._pixels.copy_(self._host)
-        self._work()
+        self._encode_pixels()
         return self._latent
 
 

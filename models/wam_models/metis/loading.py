@@ -31,8 +31,6 @@ from wam_models.wan.vae import VideoAutoencoder
 
 # Rows of the instruction that the gate plans with; it is none, so that no text encoder need be loaded for it.
 _PROBE_ROWS = 8
-# As many as show that one candidate does not see the next.
-_PROBE_CANDIDATES = 3
 
 
 def load_metis(
@@ -67,7 +65,7 @@ def load_metis(
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
     try:
         first = torch.float32 if _room_for_float32(checkpoint, place) else dtype
-        parts = read_parts(checkpoint, config, place, first, text_dtype=dtype)
+        parts = read_parts(checkpoint, config, tokenizer, place, first, text_dtype=dtype)
         count = config.steps if steps is None else steps
         served = Serving(chosen, dtype, count, candidates)
         engine = make_gated_engine(parts, normaliser, served, checkpoint.model_id)
@@ -94,6 +92,7 @@ def load_metis(
 def read_parts(
     checkpoint: Checkpoint,
     config: MetisConfig,
+    tokenizer: Tokenizer,
     device: torch.device,
     dtype: torch.dtype,
     text_dtype: torch.dtype | None = None,
@@ -102,7 +101,6 @@ def read_parts(
     that is not known from before. text_dtype: of the text encoder, by default that of the others. Raises
     CheckpointError when weights and configuration do not fit."""
     text_dtype = text_dtype or dtype
-    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
 
     def of_transformer(name: str) -> torch.dtype:
         return torch.float32 if keeps_float32(name) else dtype
@@ -211,7 +209,7 @@ class _Probe:
             list(frames),
             0.5 * normal(1, config.action.state),
             "",
-            normal(min(served.candidates, _PROBE_CANDIDATES), config.action.points, config.action.values),
+            normal(served.candidates, config.action.points, config.action.values),
             served.steps,
             video_noise=normal(1, channels, config.future_latents, height, width)
             if config.mask is Mask.JOINT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +117,25 @@ class MetisPolicy(Policy):
         self._noise = torch.cat([first, *others]).to(self._device)
 
     @torch.inference_mode()
+    def prepare(self, instruction: str = "") -> None:
+        """See Policy.prepare."""
+        config = self._config
+        frames = [np.zeros((*config.image_size, 3), dtype=np.uint8)] * config.context_frames
+        state = torch.zeros(1, config.action.state, device=self._device)
+        asked = self._question(frames, state, instruction, None)
+        try:
+            self._engine.prepare(asked)
+            if self._imagines_apart:
+                self._engine.prepare(self._imagining(asked, 0))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ValueError(
+                f"{self.spec.model_id} does not fit on {self._device}: free memory there, or choose another device "
+                f"({error})"
+            ) from None
+
+    @torch.inference_mode()
     def plan(self, observation: Observation) -> Plan | Refusal:
         refusal = self._check(observation)
         if refusal is not None:
@@ -138,10 +157,7 @@ class MetisPolicy(Policy):
         known = self._known(observation)
         clock.mark("preprocess")
 
-        joint = self._config.mask is Mask.JOINT
-        at_once = joint or (self._imagine and self._candidates == 1)
-        video_noise = self._video_noise if at_once else None
-        asked = Question(frames, states, observation.instruction, self._noise, self._steps, known, video_noise)
+        asked = self._question(frames, states, observation.instruction, known)
         flow, video = self._engine.act(asked, clock)
         poses = to_poses(self._normaliser.denormalise(flow.double().cpu().numpy()))
         if not np.isfinite(poses).all():
@@ -151,12 +167,26 @@ class MetisPolicy(Policy):
         scores = self.scorer(poses, observation)
         chosen = int(scores.argmax())
         clock.mark("postprocess")
-        if self._imagine and self._candidates > 1:
-            asked = replace(asked, noise=self._noise[chosen, None], video_noise=self._video_noise)
-            _, video = self._engine.act(asked, clock)
+        if self._imagines_apart:
+            _, video = self._engine.act(self._imagining(asked, chosen), clock)
         imagined = self._imagined(frames[-1], video) if self._imagine and video is not None else None
         trajectory = Trajectory(observation.stamp, self.spec.dt, poses[chosen])
         return Plan(trajectory, poses, scores, clock.stages(), self.spec.model_id, imagined)
+
+    def _question(
+        self, frames: Sequence[np.ndarray], state: Tensor, instruction: str, known: Tensor | None
+    ) -> Question:
+        with_video = self._config.mask is Mask.JOINT or (self._imagine and self._candidates == 1)
+        video_noise = self._video_noise if with_video else None
+        return Question(frames, state, instruction, self._noise, self._steps, known, video_noise)
+
+    @property
+    def _imagines_apart(self) -> bool:
+        """Only the video of the chosen candidate is wanted."""
+        return self._imagine and self._candidates > 1
+
+    def _imagining(self, asked: Question, chosen: int) -> Question:
+        return replace(asked, noise=self._noise[chosen, None], video_noise=self._video_noise)
 
     def _known(self, observation: Observation) -> Tensor | None:
         """The points that are being driven already, (P, values), normalised, float32."""

@@ -6,50 +6,41 @@ from collections.abc import Callable
 
 import torch
 
+# Reads and writes tensors that keep their place.
+Work = Callable[[], None]
 # Libraries choose their algorithms and reserve their workspaces in the first calls, which a recording must not hold.
 _REHEARSALS = 3
 
 
-class Recorded:
-    """A function without arguments that reads and writes tensors which keep their place.
+def live(work: Work) -> Work:
+    """The work itself, where nothing is recorded."""
+    return work
 
-    It is run a few times to rehearse, and once more to be recorded, before the first replay: whatever it changes in
-    place must be written after `record`, not before.
+
+class Recorder:
+    """Work to its replay. The work is run to rehearse and to be recorded: what it changes in place must be written
+    afterwards.
+
+    All its graphs take what they need for a while from one pool. So no two of them may run at a time, and what is to
+    outlast a replay must lie in tensors that were there before.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._graph: torch.cuda.CUDAGraph | None = None
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
 
-    def record(self) -> None:
-        """Does nothing when it was recorded before."""
-        if self._graph is not None:
-            return
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+    @torch.inference_mode()
+    def __call__(self, work: Work) -> Work:
+        before = torch.cuda.current_stream()
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
             for _ in range(_REHEARSALS):
-                self._work()
-        torch.cuda.current_stream().wait_stream(aside)
+                work()
+        before.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._work()
-        self._graph = graph
-
-    def __call__(self) -> None:
-        self.record()
-        assert self._graph is not None
-        self._graph.replay()
-
-
-class Live:
-    """The same interface for work that is not recorded."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-
-    def record(self) -> None:
-        """Nothing to prepare."""
-
-    def __call__(self) -> None:
-        self._work()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                work()
+        finally:  # a recording that fails leaves its stream the current one
+            torch.cuda.set_stream(before)
+        return graph.replay

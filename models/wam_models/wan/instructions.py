@@ -90,6 +90,11 @@ def pad_rows(rows: Tensor, length: int) -> tuple[Tensor, Tensor | None]:
     return padded, bias.to(rows.device).view(1, 1, 1, count)
 
 
+def row_counts(length: int) -> list[int]:
+    """Of rows, the most that `pad_rows` pads to each of its sizes."""
+    return [*(size - _SHARING for size in _ROWS if size < length), length]
+
+
 def _logarithms(total: float, count: int, dtype: torch.dtype) -> Tensor:
     """(count,) whose exponentials add up to total as nearly as dtype can say it: each makes up for the rounding of
     those before it, for in bfloat16 the logarithm of 480 alone is off by a hundredth."""

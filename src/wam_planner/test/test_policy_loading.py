@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 
-import numpy as np
 import pytest
 
 from wam_models.policy import Policy, PolicySpec
-from wam_models.types import Observation, Plan, Refusal, RefusalReason, Trajectory
+from wam_models.types import Observation, Plan, Refusal
 from wam_planner import policy_loading
 from wam_planner.policy_loading import ready_policy
 
@@ -17,22 +16,18 @@ LOADED = {"device": "cpu", "precision": "float32", "rung": "cached", "candidates
 SETTINGS = {**LOADED, "steps": 0, "instruction": ""}
 
 
-class Recorder(Policy):
-    """Remembers what it was asked, and answers as it is told."""
+class Stub(Policy):
+    """Remembers what it was prepared for."""
 
-    def __init__(self, answer: Refusal | None = None) -> None:
+    def __init__(self) -> None:
         self.spec = SPEC
-        self.seen: list[Observation] = []
-        self.seeds: list[int] = []
-        self._answer = answer
+        self.prepared: list[str] = []
 
     def plan(self, observation: Observation) -> Plan | Refusal:
-        self.seen.append(observation)
-        trajectory = Trajectory(observation.stamp, 0.25, np.zeros((8, 3)))
-        return self._answer or Plan(trajectory, np.zeros((1, 8, 3)), np.zeros(1), {}, SPEC.model_id)
+        raise AssertionError("nothing has been seen yet")
 
-    def reset(self, seed: int = 0) -> None:
-        self.seeds.append(seed)
+    def prepare(self, instruction: str = "") -> None:
+        self.prepared.append(instruction)
 
 
 @pytest.fixture(autouse=True)
@@ -54,39 +49,19 @@ def loads(monkeypatch: pytest.MonkeyPatch, policy: Policy | Exception) -> list[d
     return calls
 
 
-def test_it_is_warmed_up_with_what_it_will_see_and_reset_afterwards(monkeypatch):
-    policy = Recorder()
+@pytest.mark.parametrize("instruction", ["", "walk slowly"])
+def test_it_is_loaded_and_prepared_for_the_instruction_of_the_deployment(monkeypatch, instruction):
+    policy = Stub()
     calls = loads(monkeypatch, policy)
-    assert ready_policy("some/model", **SETTINGS) is policy
+    assert ready_policy("some/model", **{**SETTINGS, "instruction": instruction}) is policy
     assert calls == [{"model": "some/model", "steps": None, **LOADED}]
-    assert policy.seen[0].frames.shape == (3, 2, 64, 96, 3)
-    assert policy.seen[0].instruction == "walk to the goal"
-    assert policy.seeds == [7]
-
-
-def test_the_instruction_of_the_deployment_is_the_one_it_is_warmed_up_with(monkeypatch):
-    policy = Recorder()
-    loads(monkeypatch, policy)
-    ready_policy("some/model", **{**SETTINGS, "instruction": "walk slowly"})
-    assert policy.seen[0].instruction == "walk slowly"
+    assert policy.prepared == [instruction]
 
 
 def test_what_is_loaded_is_out_of_the_collectors_way(monkeypatch):
-    loads(monkeypatch, Recorder())
+    loads(monkeypatch, Stub())
     ready_policy("some/model", **SETTINGS)
     assert gc.get_freeze_count() > 0
-
-
-def test_a_model_that_does_not_fit_is_refused_before_the_robot_walks(monkeypatch):
-    loads(monkeypatch, Recorder(Refusal(RefusalReason.OUT_OF_MEMORY, "needs 12 GiB, 8 are free")))
-    with pytest.raises(ValueError, match="does not fit: needs 12 GiB"):
-        ready_policy("some/model", **SETTINGS)
-
-
-def test_another_refusal_of_the_stand_in_is_no_reason_not_to_start(monkeypatch):
-    policy = Recorder(Refusal(RefusalReason.INSTRUCTION_UNKNOWN, "unknown words"))
-    loads(monkeypatch, policy)
-    assert ready_policy("some/model", **SETTINGS) is policy
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch):

@@ -1,0 +1,187 @@
+"""What only a GPU can show: recorded, compiled and 8-bit plans against the cached ones while everything changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nano import nano_checkpoint
+
+from wam_models.evaluation.plan_speed import random_parts
+from wam_models.metis.acceleration import accelerate_layers
+from wam_models.metis.engine import CachedEngine, Engine, Parts, Question, make_engine
+from wam_models.metis.loading import GivenRows
+from wam_models.metis.presets import preset_config
+from wam_models.policy import load_policy
+from wam_models.runtime.graphs import Recorder
+from wam_models.runtime.ladder import Rung, obstacle
+from wam_models.runtime.stages import StageClock
+from wam_models.types import EgoState, Observation, Plan, Refusal, RefusalReason
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+GPU = torch.device("cuda")
+LENGTH = 160
+
+
+class Rows:
+    """Instructions of as many rows as the number that they are."""
+
+    def __init__(self, width: int, dtype: torch.dtype) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self._rows = (3.0 * torch.randn(LENGTH, width, generator=generator)).to(GPU, dtype)
+
+    def embed(self, text: str) -> torch.Tensor:
+        return self._rows[: int(text)]
+
+    def embed_anew(self, text: str) -> torch.Tensor:
+        return GivenRows(self.embed(text), LENGTH).embed_anew(text)
+
+
+@torch.no_grad()
+def parts_in(dtype: torch.dtype) -> Parts:
+    """Of weights so large that whatever changes shows in the plan."""
+    config = replace(preset_config("nano"), text_length=LENGTH)
+    parts = random_parts(config, GPU, dtype, text_encoder=False)
+    generator = torch.Generator().manual_seed(2)
+    for network in (parts.network, parts.autoencoder):
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).to(parameter))
+    return replace(parts, instructions=Rows(config.video["text_dim"], dtype))
+
+
+def questions(parts: Parts) -> list[Question]:
+    """Each differs from the one before in a frame, a length, what is known, how many candidates, or the video."""
+    config = parts.config
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(GPU)
+
+    def frames(seed: int) -> list[np.ndarray]:
+        shape = config.context_frames, *config.image_size, 3
+        return list(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+    points, values = config.action.points, config.action.values
+    channels, height, width = config.latent_size
+    first = Question(frames(0), normal(1, config.action.state), "5", normal(1, points, values), steps=4)
+    video = normal(1, channels, config.future_latents, height, width)
+    return [
+        first,
+        replace(first, frames=frames(1)),
+        replace(first, state=normal(1, config.action.state)),
+        replace(first, instruction="9"),
+        replace(first, instruction="100"),
+        replace(first, instruction=str(LENGTH)),
+        replace(first, known=normal(2, values)),
+        replace(first, noise=normal(3, points, values)),
+        replace(first, noise=normal(3, points, values), known=normal(1, values), instruction="100"),
+        replace(first, video_noise=video),
+        first,
+    ]
+
+
+@torch.inference_mode()
+def answers(engine: Engine, asked: list[Question]) -> list[torch.Tensor]:
+    given = [engine.act(question, StageClock(GPU)) for question in asked]
+    return [torch.cat([each.flatten() for each in one if each is not None]).float().cpu() for one in given]
+
+
+@pytest.mark.parametrize(
+    ("rung", "dtype", "near"),
+    [
+        (Rung.GRAPH, torch.float32, 1e-4),
+        (Rung.GRAPH, torch.bfloat16, 2e-2),
+        (Rung.COMPILED, torch.float32, 1e-3),
+        (Rung.COMPILED, torch.bfloat16, 1e-1),
+        (Rung.FP8, torch.bfloat16, 0.5),
+    ],
+    ids=lambda value: value.value if isinstance(value, Rung) else str(value).removeprefix("torch."),
+)
+@pytest.mark.parametrize("prepared", [False, True], ids=["at-once", "prepared"])
+def test_a_rung_plans_what_the_cached_one_plans(rung: Rung, dtype: torch.dtype, near: float, prepared: bool) -> None:
+    if reason := obstacle(rung, GPU, dtype):
+        pytest.skip(reason)
+    parts = parts_in(dtype)
+    asked = questions(parts)
+    expected = answers(make_engine(parts, Rung.CACHED), asked)
+    accelerate_layers(parts.network, rung)
+    engine = make_engine(parts, rung)
+    if prepared:
+        with torch.inference_mode():
+            engine.prepare(replace(asked[0], instruction=""))
+    found = answers(engine, asked)
+    for number, (one, other) in enumerate(zip(expected, found, strict=True)):
+        assert (one - other).abs().max() < near, f"question {number}"
+    assert torch.equal(found[0], found[-1])
+    if dtype is torch.float32:  # none would pass for the one before
+        apart = [(a - b).abs().max() for a, b in pairwise(expected[:7])]
+        assert min(apart) > 5 * near, apart
+
+
+def test_a_prepared_engine_records_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_in(torch.float32)
+    engine = make_engine(parts, Rung.GRAPH)
+    alone = [question for question in questions(parts) if len(question.noise) == 1 and question.video_noise is None]
+    with torch.inference_mode():
+        engine.prepare(replace(alone[0], instruction=""))
+
+    def never(*_: object) -> None:
+        raise AssertionError("recorded while driving")
+
+    monkeypatch.setattr(Recorder, "__call__", never)
+    assert len(answers(engine, alone)) == len(alone) > 5
+
+
+def test_a_recording_that_fails_leaves_the_thread_where_it_was() -> None:
+    stream, record = torch.cuda.current_stream(), Recorder()
+    value = torch.ones(4, device=GPU)
+
+    calls = []
+
+    def waits() -> None:
+        """As no recorded work may; the rehearsals pass."""
+        calls.append(None)
+        value.add_(1.0)
+        if len(calls) > 3:
+            value.sum().item()
+
+    with pytest.raises(RuntimeError):
+        record(waits)
+    assert torch.cuda.current_stream() == stream
+    replay = record(lambda: value.mul_(2.0) and None)
+    value.fill_(3.0)
+    replay()
+    assert value.tolist() == [6.0] * 4
+
+
+def test_stages_are_those_of_the_gpu() -> None:
+    clock = StageClock(GPU)
+    torch.cuda._sleep(20_000_000)
+    clock.mark("slept")
+    clock.mark("did nothing")
+    stages = clock.stages()
+    assert stages["slept"] > 2.0 > 10 * stages["did nothing"]
+
+
+@pytest.mark.parametrize("rung", ["cached", "graph"])
+def test_a_full_gpu_is_a_refusal_and_room_on_it_a_plan(tmp_path: Path, rung: str) -> None:
+    policy = load_policy(nano_checkpoint(tmp_path / "nano"), device="cuda", rung=rung, candidates=2)
+    frames = np.random.default_rng(1).integers(0, 255, (2, 1, 128, 192, 3), dtype=np.uint8)
+    stamps, ego = np.array([10.0, 10.5]), EgoState(0.4, 0.0, 0.1)
+    seen = Observation(frames, stamps, ("front",), ego, "walk to the goal", (4.0, -1.0))
+    assert isinstance(policy._engine, CachedEngine)
+    policy._engine._desks.clear()  # so that a plan needs room
+    policy._engine._flows.clear()
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-6)
+    try:
+        full = policy.plan(seen)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert isinstance(full, Refusal) and full.reason is RefusalReason.OUT_OF_MEMORY
+    assert isinstance(policy.plan(seen), Plan)
