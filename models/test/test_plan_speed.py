@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from time import sleep
+
+import numpy as np
 import pytest
 import torch
+from nano import nano_config, nano_model
 
+from wam_models.evaluation import plan_speed
 from wam_models.evaluation.floor import Ceilings, Work, count_work, floors
-from wam_models.evaluation.plan_speed import Kind, measure, random_parts
+from wam_models.evaluation.plan_speed import CAMERA_WIDTH, Kind, hindrance, measure, random_parts
+from wam_models.metis.config import Mask
 from wam_models.metis.presets import preset_config
+from wam_models.preprocessing import MAX_ASPECT_ERROR, aspect_error, resize_frame
 from wam_models.runtime.ladder import Rung, make_rung, obstacle
 
 CPU = torch.device("cpu")
@@ -23,6 +30,16 @@ def test_the_floor_of_the_paper_s_model_on_an_h200() -> None:
     assert work["step"].bytes == pytest.approx(1.83e9, rel=0.01)
     floor = floors(work, H200, [1, 2, 5, 10])
     assert [round(floor[steps], 1) for steps in (1, 2, 5, 10)] == [6.7, 7.1, 8.4, 10.5]
+
+
+def test_a_step_of_the_joint_mask_moves_the_video_too() -> None:
+    alone, joint = (count_work(nano_config(mask), torch.float32) for mask in (Mask.ASYMMETRIC, Mask.JOINT))
+    assert joint["vae"] == alone["vae"] and joint["prefill"] == alone["prefill"]
+    assert joint["step"].flops > alone["step"].flops
+    read = "video.patch_embedding", "video.proj_out", ".attn1.", ".ffn."
+    weights = nano_model(Mask.JOINT).network.state_dict().items()
+    least = sum(w.nbytes for name, w in weights if name.startswith("video.") and any(part in name for part in read))
+    assert joint["step"].bytes - alone["step"].bytes > least
 
 
 def test_a_floor_is_arithmetic_or_bytes_whichever_is_more() -> None:
@@ -52,6 +69,43 @@ def test_rungs_agree_and_every_kind_of_plan_is_answered() -> None:
     assert {rung for rung, _ in seen} == {Rung.PLAIN, Rung.CACHED, Rung.COMPILED}
     assert not failed
     assert (Rung.PLAIN, kinds[2]) not in seen and (Rung.CACHED, kinds[2]) in seen
+
+
+def test_the_joint_mask_is_measured_with_its_video_and_not_on_rung_plain() -> None:
+    parts = nano_model(Mask.JOINT).requires_grad_(False).parts()
+    kinds = [Kind(2), Kind(2, candidates=3), Kind(2, imagine=True)]
+    failed: dict[Rung, str] = {}
+    found = list(measure(parts, list(Rung), kinds, (2, 60.0), lambda _: None, failed, compiling="eager"))
+    assert {(rung, kind) for rung, kind, *_ in found} == {
+        (rung, kind) for rung in (Rung.CACHED, Rung.COMPILED) for kind in kinds
+    }
+    assert all(apart < 1e-4 for *_, apart in found)
+    assert not failed
+    for mask in Mask:
+        reason = hindrance(Rung.PLAIN, nano_config(mask), CPU, torch.float32)
+        assert (reason is None) == (mask is not Mask.JOINT)
+    assert "joint mask" in str(hindrance(Rung.PLAIN, nano_config(Mask.JOINT), CPU, torch.float32))
+
+
+def test_a_plan_is_timed_from_the_camera_s_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each picture of the context is resized within the plan, and the time counts as preprocessing."""
+    given: list[tuple[int, ...]] = []
+
+    def slowly(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        if picture.shape[1] == CAMERA_WIDTH:
+            given.append(picture.shape)
+            sleep(0.05)
+        return resize_frame(picture, size)
+
+    monkeypatch.setattr(plan_speed, "resize_frame", slowly)
+    parts = nano_model().requires_grad_(False).parts()
+    found = measure(parts, [Rung.CACHED], [Kind(1)], (2, 60.0), lambda _: None, {})
+    timing = next(timing for _, _, timing, _ in found)
+    both = 2 * 50.0  # ms: the nano sees two frames
+    assert timing.stages_ms["preprocess"] > both and timing.p50_ms > both
+    height, width, channels = given[0]
+    assert (width, channels) == (1280, 3)
+    assert aspect_error((height, width), parts.config.image_size) < 0.01 < MAX_ASPECT_ERROR
 
 
 def test_random_weights_move_the_actions() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from wam_models.metis.config import MetisConfig
+from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.model import Metis
 from wam_models.metis.sampling import Flow
 from wam_models.runtime.precision import cast_autoencoder, cast_transformer
@@ -54,7 +54,8 @@ class Work:
 
 
 def count_work(config: MetisConfig, dtype: torch.dtype) -> dict[str, Work]:
-    """vae: one frame; prefill; step: one, of one candidate. Counted on the meta device, with text at hand."""
+    """vae: one frame; prefill; step: one, of one candidate, with the video where the mask is joint. Counted on the meta
+    device, with text at hand."""
     with init_empty_weights(include_buffers=False):
         network, autoencoder = Metis(config).to("meta"), VideoAutoencoder(config.vae).to("meta")
     cast_transformer(network, dtype)
@@ -63,19 +64,23 @@ def count_work(config: MetisConfig, dtype: torch.dtype) -> dict[str, Work]:
     frame = torch.empty(1, 3, *config.image_size, dtype=dtype, device="meta")
     with torch.no_grad():
         text = network.read_text(torch.empty(1, _TEXT_ROWS, config.video["text_dim"], dtype=dtype, device="meta"))
-        flow = Flow(network, 1, imagine=config.mask.value == "joint")
+        joint = config.mask is Mask.JOINT
+        flow = Flow(network, 1, imagine=joint)
         observed = _nbytes(flow.observed_keys_values)
         text_of = {"video": _nbytes(text.video), "action": _nbytes(text.action)}
+        step = _step_bytes(network.action, [layer.action for layer in _layers(network)]) + text_of["action"]
+        if joint:
+            step += _step_bytes(network.video, [layer.video for layer in _layers(network)]) + text_of["video"]
         return {
             "vae": Work(_flops(lambda: encoder(frame)), _nbytes(encoder.parameters())),
             "prefill": Work(_flops(lambda: flow.read(text)), _video_bytes(network) + text_of["video"] + observed),
-            "step": Work(_flops(lambda: flow.run(text)), _step_bytes(network) + text_of["action"] + observed),
+            "step": Work(_flops(lambda: flow.run(text)), step + observed),
         }
 
 
-def floors(work: dict[str, Work], ceilings: Ceilings, steps: list[int], frames: int = 1) -> dict[int, float]:
-    """Milliseconds of a plan by its number of steps; frames: how many of the context are new, as a rule one."""
-    fixed = frames * work["vae"].floor(ceilings) + work["prefill"].floor(ceilings)
+def floors(work: dict[str, Work], ceilings: Ceilings, steps: list[int]) -> dict[int, float]:
+    """Milliseconds of a plan by its number of steps. One frame of the context is new: the others were seen before."""
+    fixed = work["vae"].floor(ceilings) + work["prefill"].floor(ceilings)
     return {count: fixed + count * work["step"].floor(ceilings) for count in steps}
 
 
@@ -99,11 +104,11 @@ def _video_bytes(network: Metis) -> float:
     return _nbytes(read) + _nbytes([weight for name, weight in last.items() if name.startswith(needed)])
 
 
-def _step_bytes(network: Metis) -> float:
-    """Weights of the action expert that a step needs: text and time were read before."""
-    own = [w for name, w in network.action.named_parameters() if not name.startswith("condition_embedder")]
-    blocks = (layer.action.named_parameters() for layer in _layers(network))
-    return _nbytes(own) + _nbytes([w for block in blocks for name, w in block if not name.startswith(_TEXT)])
+def _step_bytes(expert: nn.Module, blocks: list[nn.Module]) -> float:
+    """Weights of an expert that a step needs: text and time were read before."""
+    own = [w for name, w in expert.named_parameters() if not name.startswith("condition_embedder")]
+    inner = [w for block in blocks for name, w in block.named_parameters() if not name.startswith(_TEXT)]
+    return _nbytes(own) + _nbytes(inner)
 
 
 def _layers(network: Metis) -> list[Any]:

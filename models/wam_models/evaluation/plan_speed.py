@@ -1,4 +1,9 @@
-"""How long a plan takes on each rung of the ladder, by stage, from frames on the host to actions on the host."""
+"""How long a plan takes on each rung of the ladder, by stage, from pictures of a camera on the host to actions on it.
+
+A plan is timed from the pictures of its context, uint8, CAMERA_WIDTH wide and of the model's aspect ratio, each of
+which it resizes as the policy does, to normalised actions. Decoding of pictures, checks of the observation, and what
+makes a trajectory of the actions are left out. One frame of the context is new to each plan.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from wam_models.metis.acceleration import accelerate_layers
-from wam_models.metis.config import MetisConfig
+from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.engine import Engine, Parts, Question, make_engine
 from wam_models.metis.loading import GivenRows
 from wam_models.metis.model import Metis
+from wam_models.preprocessing import resize_frame
 from wam_models.runtime.compiling import INDUCTOR
 from wam_models.runtime.ladder import Rung, obstacle
 from wam_models.runtime.precision import cast_transformer
@@ -26,6 +32,8 @@ from wam_models.wan.instructions import Instructions
 from wam_models.wan.text import InstructionEncoder, word_tokenizer
 from wam_models.wan.vae import VideoAutoencoder
 
+# Of the Go2's camera, and of many others.
+CAMERA_WIDTH = 1280
 INSTRUCTION = "turn left at the next junction and then keep to the right"
 # Paper, table of inference times: milliseconds by steps, Wan2.2-5B with an expert of 1 billion, 640x768, one H200;
 # with the video, 10 steps.
@@ -37,8 +45,7 @@ _ENOUGH = 10
 
 @dataclass
 class Timing:
-    """Of repeated plans. stages_ms: medians, in order, of plans whose stages wait for each other; the totals are of
-    plans whose stages do not."""
+    """Of repeated plans. stages_ms: the median of each, in order."""
 
     p50_ms: float
     p99_ms: float
@@ -48,7 +55,7 @@ class Timing:
 @dataclass(frozen=True)
 class Kind:
     """Of plan that is measured. candidates: trajectories that a plan chooses among; imagine: with the latents of the
-    future video."""
+    future video, as with the joint mask always."""
 
     steps: int
     candidates: int = 1
@@ -82,6 +89,13 @@ def _encoder(config: MetisConfig) -> InstructionEncoder:
     return InstructionEncoder(config.text, tokenizer, config.text_length)
 
 
+def hindrance(rung: Rung, config: MetisConfig, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why plans of this network cannot be measured on a rung, or None."""
+    if rung is Rung.PLAIN and config.mask is Mask.JOINT:
+        return "rung plain cannot serve the joint mask, whose actions look at the video they imagine: choose cached"
+    return obstacle(rung, device, dtype)
+
+
 def measure(
     parts: Parts,
     rungs: list[Rung],
@@ -91,12 +105,12 @@ def measure(
     failed: dict[Rung, str],
     compiling: str = INDUCTOR,
 ) -> Iterator[tuple[Rung, Kind, Timing, float]]:
-    """Each rung that the device can carry, with the largest distance of its actions from those of the first rung, in
-    the units of the flow. Rungs that leave the layers as they are take turns, so that a machine with other work slows
-    all of them alike; where one fails, its group is left and the reason is put into `failed`. effort: plans timed of
-    each, and the seconds after which ten are enough. Changes the networks in place."""
+    """Each rung that device and network can carry, with the largest distance of its actions from those of the first
+    rung, in the units of the flow. Rungs that leave the layers as they are take turns, so that a machine with other
+    work slows all of them alike; where one fails, its group is left and the reason is put into `failed`. effort: plans
+    timed of each, and the seconds after which ten are enough. Changes the networks in place."""
     weight = parts.network.video.patch_embedding.weight
-    possible = [rung for rung in rungs if obstacle(rung, weight.device, weight.dtype) is None]
+    possible = [rung for rung in rungs if hindrance(rung, parts.config, weight.device, weight.dtype) is None]
     references: dict[Kind, Tensor] = {}
     for group in _groups(possible):
         forget_peak(weight.device)
@@ -132,21 +146,25 @@ class _Run:
         self._engine, self._steps = engine, kind.steps
         self._device = parts.network.video.patch_embedding.weight.device
         generator = torch.Generator().manual_seed(0)
-        self._picture = np.random.default_rng(0).integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+        height, width = self._size = config.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        # Noise as fine as the camera's pixels would be grey for the model.
+        self._picture = resize_frame(noise, (round(CAMERA_WIDTH * height / width), CAMERA_WIDTH))
         self._context = config.context_frames
         shape = kind.candidates, config.action.points, config.action.values
         self._noise = torch.randn(shape, generator=generator).to(self._device)
         self._state = torch.randn((1, config.action.state), generator=generator)
         channels, height, width = config.latent_size
         video = torch.randn((1, channels, config.future_latents, height, width), generator=generator)
-        self._video = video.to(self._device) if kind.imagine else None
+        self._video = video.to(self._device) if kind.imagine or config.mask is Mask.JOINT else None
 
-    def frames(self, number: int) -> list[np.ndarray]:
+    def pictures(self, number: int) -> list[np.ndarray]:
         """Of plan `number`: the last one is new, the others were seen by the plans before, as on a robot."""
         return [np.roll(self._picture, 3 * (number + i)) for i in range(self._context)]
 
-    def plan(self, frames: list[np.ndarray], clock: StageClock) -> Tensor:
+    def plan(self, pictures: list[np.ndarray], clock: StageClock) -> Tensor:
         """(N, points, values) on the host."""
+        frames = [resize_frame(picture, self._size) for picture in pictures]
         state = self._state.to(self._device)
         clock.mark("preprocess")
         asked = Question(frames, state, INSTRUCTION, self._noise, self._steps, video_noise=self._video)
@@ -154,22 +172,17 @@ class _Run:
         return actions.double().cpu()
 
     def actions(self) -> Tensor:
-        """The answer to the first frames."""
+        """The answer to the first pictures."""
         with torch.inference_mode():
-            return self.plan(self.frames(0), StageClock(self._device))
+            return self.plan(self.pictures(0), StageClock(self._device))
 
-    def timed(self, number: int) -> float:
-        """ms of a plan whose stages do not wait for each other."""
-        frames, clock = self.frames(number), StageClock(torch.device("cpu"))
+    def timed(self, number: int) -> tuple[float, dict[str, float]]:
+        """ms of a plan, and of its stages."""
+        pictures = self.pictures(number)
         began = perf_counter()
-        self.plan(frames, clock)
-        return 1e3 * (perf_counter() - began)
-
-    def stages(self, number: int) -> dict[str, float]:
-        frames = self.frames(number)
         clock = StageClock(self._device)
-        self.plan(frames, clock)
-        return clock.stages()
+        self.plan(pictures, clock)
+        return 1e3 * (perf_counter() - began), clock.stages()
 
 
 @torch.inference_mode()
@@ -182,25 +195,18 @@ def take_turns(runs: list[_Run], repeats: int, seconds: float) -> list[Timing]:
         number = next(numbers)
         for run in runs:
             run.timed(number)
-    totals: list[list[float]] = [[] for _ in runs]
+    plans: list[list[tuple[float, dict[str, float]]]] = [[] for _ in runs]
     began = perf_counter()
-    while len(totals[0]) < repeats and (len(totals[0]) < _ENOUGH or perf_counter() - began < seconds):
+    while len(plans[0]) < repeats and (len(plans[0]) < _ENOUGH or perf_counter() - began < seconds):
         number = next(numbers)
-        for run, times in zip(runs, totals, strict=True):
-            times.append(run.timed(number))
-    stages: list[list[dict[str, float]]] = [[] for _ in runs]
-    for _ in range(max(3, len(totals[0]) // 5)):
-        number = next(numbers)
-        for run, parts in zip(runs, stages, strict=True):
-            parts.append(run.stages(number))
-    return [
-        Timing(
-            float(np.median(each)),
-            float(np.quantile(each, 0.99)),
-            {name: float(np.median([entry[name] for entry in parts])) for name in parts[0]},
-        )
-        for each, parts in zip(totals, stages, strict=True)
-    ]
+        for run, timed in zip(runs, plans, strict=True):
+            timed.append(run.timed(number))
+    return [_summary(*zip(*timed, strict=True)) for timed in plans]
+
+
+def _summary(totals: tuple[float, ...], stages: tuple[dict[str, float], ...]) -> Timing:
+    medians = {name: float(np.median([each[name] for each in stages])) for name in stages[0]}
+    return Timing(float(np.median(totals)), float(np.quantile(totals, 0.99)), medians)
 
 
 def forget_peak(device: torch.device) -> None:

@@ -10,25 +10,46 @@ import torch
 from wam_models.checkpoint import open_checkpoint, save_checkpoint
 from wam_models.data.latent_cache import LatentCache
 from wam_models.data.store import WindowStore
+from wam_models.licence import NOT_RECORDED, card_line, joined, licence_of
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe
 from wam_models.training.start import Start
 
 
-def write_checkpoint(model: MetisModel, recipe: Recipe, normaliser: Normaliser, directory: Path, card: str) -> None:
+def write_checkpoint(
+    model: MetisModel, recipe: Recipe, normaliser: Normaliser, directory: Path, card: str, licence: str
+) -> None:
     """Weights in float16: half the size, and 2e-4 of relative precision is far below what a plan can show."""
     network = recipe.network.to_dict()
     for key in ("latents_mean", "latents_std"):
         network["vae"] = {**network["vae"], key: list(model.autoencoder.vae.config[key])}
     save_checkpoint(
         directory,
-        config={"kind": "metis", "name": recipe.name, "version": recipe.version, "network": network},
+        config={
+            "kind": "metis",
+            "name": recipe.name,
+            "version": recipe.version,
+            "licence": licence,
+            "network": network,
+        },
         preprocessing=Preprocessing(recipe.network.image_size, recipe.use_acceleration).to_dict(),
         statistics=normaliser.to_dict(),
         tokenizer=model.text.tokenizer.to_str(pretty=True),
         weights={name: t.detach().to(torch.float16).contiguous().clone() for name, t in model.state_dict().items()},
         card=card,
+    )
+
+
+def licence_after(recipe: Recipe, start: Start | None) -> str:
+    """Of the weights that a recipe makes: its own, and those of the checkpoints that they come from."""
+    sources = [] if start is None else [start.checkpoint]
+    if isinstance(recipe.autoencoder, FinishedAutoencoder):
+        sources.append(open_checkpoint(recipe.autoencoder.weights))
+    inherited = [(licence_of(source), source.model_id) for source in sources]
+    return joined(
+        recipe.licence or NOT_RECORDED,
+        *(f"{licence} ({model})" if licence == NOT_RECORDED else licence for licence, model in inherited),
     )
 
 
@@ -39,8 +60,10 @@ def card(
     start: Start | None,
     scores: dict[str, float],
     seconds: float,
+    licence: str,
 ) -> str:
-    """The model card: what it is, what it saw, how long it took, what it scored on held-out windows."""
+    """The model card: what it is, what it saw, how long it took, what it scored on held-out windows, and its
+    licence."""
     plan, network = recipe.rounds[number], recipe.network
     steps = sum(entry.steps for entry in recipe.rounds[: number + 1])
     rows = [
@@ -65,6 +88,7 @@ def card(
         *([] if plan.clearance is None else [_clearance_line(plan.clearance)]),
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
         "- Trained on simulated yards only. It has not walked on hardware.",
+        card_line(licence),
     ]
     return "\n".join(lines) + "\n"
 

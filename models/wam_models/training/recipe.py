@@ -158,7 +158,8 @@ class Recipe:
     the recipe (.yaml) of one, which is followed first; light_seed: of the lights in which the runs are seen, where it
     is not `seed`: recipes that differ in their seed then share their latents; lora: train adapters of the video expert
     in its stead; frozen_text: the text encoder stays as it is, as it always does beside lora; checkpointing: compute
-    each layer again in the backward pass and keep less of it until then, for the same results."""
+    each layer again in the backward pass and keep less of it until then, for the same results; licence: of the weights
+    that come out, beside those of the checkpoints that they come from."""
 
     name: str
     version: str
@@ -184,6 +185,7 @@ class Recipe:
     lora: Lora | None = None
     frozen_text: bool = False
     checkpointing: bool = False
+    licence: str | None = None
 
     @property
     def trains_text(self) -> bool:
@@ -222,6 +224,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: clearance needs a body's heading, so action values 3: x, y, yaw")
     if any(entry.committed and entry.committed.most >= recipe.network.action.points for entry in recipe.rounds):
         raise RecipeError(f"{path}: committed leaves nothing to plan: 'most' must be less than the points of a plan")
+    if not isinstance(recipe.licence, str | None):
+        raise RecipeError(f"{path}: licence is a name, as Apache-2.0, not {recipe.licence!r}")
     if not recipe.rounds:
         raise RecipeError(f"{path}: rounds is empty: nothing would be trained")
     for number, entry in enumerate(recipe.rounds):

@@ -30,7 +30,7 @@ from wam_models.training.adapters import add_adapters, merged
 from wam_models.training.augment import mirror_actions
 from wam_models.training.average import Average
 from wam_models.training.batch import draw_batches, plan_shortfall
-from wam_models.training.card import card, write_checkpoint
+from wam_models.training.card import card, licence_after, write_checkpoint
 from wam_models.training.claims import claim_autoencoder, claim_round
 from wam_models.training.clearance import obstacles
 from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe, RecipeError, Round
@@ -101,8 +101,9 @@ def train_round(
         scores = validate(model, material.data, normaliser)
         report("validation", 1, 1, scores)
         spent = time.monotonic() - began
-        text = card(recipe, number, material.parts, start, scores, spent)
-        write_checkpoint(model, recipe, normaliser, directory, text)
+        licence = licence_after(recipe, start)
+        text = card(recipe, number, material.parts, start, scores, spent, licence)
+        write_checkpoint(model, recipe, normaliser, directory, text, licence)
     processes.wait()
     return directory
 

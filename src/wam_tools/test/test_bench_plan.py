@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
+from nano import nano_checkpoint
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from wam_models.checkpoint import open_checkpoint, save_checkpoint
+from wam_models.evaluation import plan_report
 from wam_tools.bench.plan import app
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +55,48 @@ def test_a_checkpoint_is_measured_with_its_own_weights(tmp_path: Path) -> None:
     )
     assert code == 0, output
     assert json.loads(file.read_text())["preset"] == "metis-yard"
+
+
+@pytest.fixture
+def joint(tmp_path: Path) -> Path:
+    """A checkpoint of the joint mask."""
+    nano = open_checkpoint(nano_checkpoint(tmp_path / "nano"))
+    directory = tmp_path / "joint"
+    save_checkpoint(
+        directory,
+        config={**nano.config, "network": {**nano.config["network"], "mask": "joint"}},
+        preprocessing=nano.preprocessing,
+        statistics=nano.statistics,
+        tokenizer=nano.tokenizer_file.read_text(),
+        weights=load_file(nano.weights_file),
+        card="",
+    )
+    return directory
+
+
+def test_a_checkpoint_of_the_joint_mask_is_measured_without_rung_plain(
+    joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_report, "measure", partial(plan_report.measure, compiling="eager"))
+    file = tmp_path / "plan.json"
+    code, output = bench(
+        *("--model", str(joint), "--steps", "1,2", "--candidates", "2", "--imagine", "--repeats", "2"),
+        *("--json", str(file)),
+    )
+    assert code == 0, output
+    report = json.loads(file.read_text())
+    assert report["rungs"].keys() == {"cached", "compiled"}
+    assert "joint mask" in report["left_out"]["plain"] and "joint mask" in output
+    for entry in report["rungs"].values():
+        assert entry["steps"].keys() == {"1", "2"} and {"best_of_2", "with_video"} < entry.keys()
+        assert all(values["apart"] < 1e-4 for values in entry["steps"].values())
+    assert 0 < report["floor_ms"]["1"] < report["floor_ms"]["2"]
+    assert report["plain_over_cached"] == {}
+
+
+def test_rung_plain_is_refused_for_the_joint_mask(joint: Path) -> None:
+    code, output = bench("--model", str(joint), "--rungs", "plain,cached")
+    assert code == 1 and "joint mask" in output and "choose cached" in output
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from wam_models.metis.presets import PRESETS, Preset
 from wam_models.wan.presets import WAN_NANO
 from wam_models.wan.text import word_tokenizer
 from wam_tools import models
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -77,6 +80,22 @@ def test_info_shows_the_card_size_hash_and_licence(bundled, tmp_path):
     assert found["bytes"] == weights.stat().st_size
     assert found["licence"] == "not recorded"
     assert found["name"] == "walker" and found["preprocessing"] == {"image_size": [96, 160]}
+
+
+def test_info_finds_the_licence_in_the_card_where_the_configuration_has_none(bundled, tmp_path):
+    file = tmp_path / "info.json"
+    (bundled / "README.md").write_text("# Walker\n\n- Licence of the weights: MIT (a walker's).\n- Seed 0.\n")
+    assert invoke("info", "walker", "--json", file).exit_code == 0
+    assert json.loads(file.read_text())["licence"] == "MIT (a walker's)"
+
+
+def test_the_bundled_weights_are_under_the_licence_of_the_project(tmp_path):
+    file = tmp_path / "info.json"
+    directories = sorted((ROOT / "models" / "bundled").glob("*/"))
+    assert directories and "Apache License" in (ROOT / "LICENSE").read_text()
+    for directory in directories:
+        answer = invoke("info", directory, "--json", file)
+        assert answer.exit_code == 0 and json.loads(file.read_text())["licence"] == "Apache-2.0"
 
 
 def test_info_of_a_preset_needs_no_weights(bundled, tmp_path):

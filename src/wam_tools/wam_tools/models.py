@@ -9,6 +9,7 @@ import typer
 from rich.progress import DownloadColumn, Progress
 
 from wam_models.checkpoint import CARD, Checkpoint, CheckpointError, open_checkpoint
+from wam_models.licence import licence_of
 from wam_models.metis.presets import PRESETS, find_preset
 from wam_models.policy import load_policy
 from wam_planner.bringup import find_model, prefix
@@ -61,7 +62,7 @@ def info(
         "directory": str(checkpoint.directory),
         "bytes": sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file()),
         "sha256": {path.name: checkpoint.hashes[path.name] for path in checkpoint.weights_files},
-        "licence": "not recorded",
+        "licence": licence_of(checkpoint),
         **checkpoint.config,
     }
     show_table(checkpoint.model_id, ("", ""), [*values.items(), *checkpoint.preprocessing.items()])

@@ -38,7 +38,8 @@ def plan(
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file too.")] = None,
 ) -> None:
-    """From frames on the host to actions on the host. Exit status 1 when something asked for cannot be had here."""
+    """From pictures of a camera, 1280 wide, on the host to actions on it: they are resized, embedded, planned with.
+    Exit status 1 when something asked for cannot be had here."""
     try:
         measurement = Measurement(
             preset=preset,
