@@ -21,8 +21,10 @@ from wam_models.metis.engine import CachedEngine, Engine, FrameReader, PlainEngi
 from wam_models.metis.model import Text
 from wam_models.metis.planning import MetisModel
 from wam_models.metis.sampling import Flow, Times
+from wam_models.preprocessing import resize_frame
 from wam_models.runtime.graphs import live
 from wam_models.runtime.ladder import Rung
+from wam_models.runtime.shrinking import Shrinker
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.block import attend, embed_time, text_keys_values
 from wam_models.wan.instructions import Instructions, pad_rows
@@ -88,7 +90,7 @@ def test_the_imagined_video_is_the_joint_flow_s(mask: Mask) -> None:
     actions, video = answer(engine, asked)
     network = model.network
     with torch.inference_mode():
-        observed = engine._frames.read(asked.frames)
+        observed = engine._frames.read(asked.frames, StageClock(CPU))
         text = network.read_text(model.text([TEXTS[0]]))
         moved, future, schedule = asked.noise, asked.video_noise, sigmas(3).tolist()
         for now, after in zip(schedule, schedule[1:]):
@@ -181,11 +183,47 @@ def test_a_frame_is_encoded_once_while_it_is_in_the_context() -> None:
     reader = FrameReader(encoder, model.config, CPU, torch.float32, live)
     rng = np.random.default_rng(0)
     a, b, c = (rng.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3))
-    first = reader.read([a, b])
-    second = reader.read([b, c])
+    first = reader.read([a, b], StageClock(CPU))
+    second = reader.read([b, c], StageClock(CPU))
     assert len(encoded) == 3
     assert torch.equal(first[:, :, 1], second[:, :, 0])
     assert not torch.equal(second[:, :, 0], second[:, :, 1])
+
+
+@given(
+    given=st.tuples(st.integers(40, 400), st.integers(40, 400)),
+    wanted=st.tuples(st.integers(16, 40), st.integers(16, 40)),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_picture_is_shrunk_on_the_device_as_on_the_host(given: tuple, wanted: tuple, seed: int) -> None:
+    frame = np.random.default_rng(seed).integers(0, 256, (*given, 3), dtype=np.uint8)
+    shrinker = Shrinker(wanted, CPU)
+    if not shrinker.takes(frame.shape):
+        assert given == wanted
+        return
+    found, expected = shrinker(frame), resize_frame(frame, wanted)
+    assert found.dtype is torch.uint8 and found.shape == expected.shape
+    assert np.abs(found.numpy().astype(int) - expected).max() <= 1
+    other = np.random.default_rng(seed + 1).integers(0, 256, (given[0] + 7, given[1], 3), dtype=np.uint8)
+    assert np.abs(shrinker(other).numpy().astype(int) - resize_frame(other, wanted)).max() <= 1
+
+
+def test_a_picture_smaller_than_the_model_s_is_left_to_the_host() -> None:
+    shrinker = Shrinker((64, 96), CPU)
+    assert not shrinker.takes((64, 96, 3)) and not shrinker.takes((63, 200, 3)) and not shrinker.takes((200, 95, 3))
+    assert shrinker.takes((64, 97, 3)) and shrinker.takes((128, 192, 3))
+
+
+@pytest.mark.parametrize("context", [1, 2])
+def test_frames_of_any_size_come_to_the_model_in_its_own(context: int) -> None:
+    model = nano_model(context_frames=context)
+    frames = list(np.random.default_rng(0).integers(0, 256, (context, 150, 220, 3), dtype=np.uint8))
+    asked = replace(question(model), frames=frames)
+    small = replace(asked, frames=[resize_frame(frame, (64, 96)) for frame in frames])
+    for rung in (Rung.PLAIN, Rung.CACHED):
+        engine = make_engine(model.parts(), rung)
+        assert torch.equal(answer(engine, asked)[0], answer(engine, small)[0])
 
 
 def test_the_last_video_layer_is_computed_only_as_far_as_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,9 @@ def questions(parts: Parts) -> list[Question]:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator).to(GPU)
 
-    def frames(seed: int) -> list[np.ndarray]:
-        shape = config.context_frames, *config.image_size, 3
+    def frames(seed: int, times: int = 1) -> list[np.ndarray]:
+        height, width = config.image_size
+        shape = config.context_frames, times * height, times * width, 3
         return list(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
     points, values = config.action.points, config.action.values
@@ -73,6 +74,7 @@ def questions(parts: Parts) -> list[Question]:
     return [
         first,
         replace(first, frames=frames(1)),
+        replace(first, frames=frames(2, times=2)),
         replace(first, state=normal(1, config.action.state)),
         replace(first, instruction="9"),
         replace(first, instruction="100"),

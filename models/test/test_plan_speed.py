@@ -9,9 +9,9 @@ import pytest
 import torch
 from nano import nano_config, nano_model
 
-from wam_models.evaluation import plan_speed
 from wam_models.evaluation.floor import Ceilings, Work, count_work, floors
 from wam_models.evaluation.plan_speed import CAMERA_WIDTH, Kind, hindrance, measure, random_parts
+from wam_models.metis import engine
 from wam_models.metis.config import Mask
 from wam_models.metis.presets import preset_config
 from wam_models.preprocessing import MAX_ASPECT_ERROR, aspect_error, resize_frame
@@ -97,7 +97,7 @@ def test_a_plan_is_timed_from_the_camera_s_pictures(monkeypatch: pytest.MonkeyPa
             sleep(0.05)
         return resize_frame(picture, size)
 
-    monkeypatch.setattr(plan_speed, "resize_frame", slowly)
+    monkeypatch.setattr(engine, "resize_frame", slowly)
     parts = nano_model().requires_grad_(False).parts()
     found = measure(parts, [Rung.CACHED], [Kind(1)], (2, 60.0), lambda _: None, {})
     timing = next(timing for _, _, timing, _ in found)

@@ -146,7 +146,7 @@ class _Run:
         self._engine, self._steps = engine, kind.steps
         self._device = parts.network.video.patch_embedding.weight.device
         generator = torch.Generator().manual_seed(0)
-        height, width = self._size = config.image_size
+        height, width = config.image_size
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         # Noise as fine as the camera's pixels would be grey for the model.
         self._picture = resize_frame(noise, (round(CAMERA_WIDTH * height / width), CAMERA_WIDTH))
@@ -164,10 +164,9 @@ class _Run:
 
     def plan(self, pictures: list[np.ndarray], clock: StageClock) -> Tensor:
         """(N, points, values) on the host."""
-        frames = [resize_frame(picture, self._size) for picture in pictures]
         state = self._state.to(self._device)
         clock.mark("preprocess")
-        asked = Question(frames, state, INSTRUCTION, self._noise, self._steps, video_noise=self._video)
+        asked = Question(pictures, state, INSTRUCTION, self._noise, self._steps, video_noise=self._video)
         actions, _ = self._engine.act(asked, clock)
         return actions.double().cpu()
 

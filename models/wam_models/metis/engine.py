@@ -15,9 +15,11 @@ from torch import Tensor
 from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.model import Metis, Text
 from wam_models.metis.sampling import Flow, sample_plainly
+from wam_models.preprocessing import resize_frame
 from wam_models.runtime.compiling import INDUCTOR, compiled
 from wam_models.runtime.graphs import Recorder, Work, live
 from wam_models.runtime.ladder import Rung
+from wam_models.runtime.shrinking import Shrinker
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.frame_encoder import FrameEncoder
 from wam_models.wan.instructions import pad_rows, row_counts
@@ -52,9 +54,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Question:
-    """What an engine is asked. frames: uint8 (H, W, 3), oldest first; state: (1, S); noise: (N, points, values), for N
-    candidates, in `steps` Euler steps; known, (P, values), normalised: see Flow.start; video_noise: (1, C, F, h, w)
-    where the future video is wanted too. Tensors are on the engine's device."""
+    """What an engine is asked. frames: uint8 (H, W, 3) of any size, oldest first; state: (1, S); noise: (N, points,
+    values), for N candidates, in `steps` Euler steps; known, (P, values), normalised: see Flow.start; video_noise:
+    (1, C, F, h, w) where the future video is wanted too. Tensors are on the engine's device."""
 
     frames: Sequence[np.ndarray]
     state: Tensor
@@ -97,13 +99,16 @@ class PlainEngine(Engine):
         self._network, self._instructions = parts.network, parts.instructions
         self._autoencoder = parts.autoencoder.as_library()
         self._device, self._dtype = _place(parts.network)
+        self._size = parts.config.image_size
 
     def act(self, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
         if question.video_noise is not None:
             raise ValueError("rung plain imagines nothing: choose rung cached")
         embedded = self._instructions.embed_anew(question.instruction).to(self._device, self._dtype)
         clock.mark("text")
-        latents = [self._autoencoder.encode(self._autoencoder.pixels(frame)) for frame in question.frames]
+        frames = [resize_frame(frame, self._size) for frame in question.frames]
+        clock.mark("preprocess")
+        latents = [self._autoencoder.encode(self._autoencoder.pixels(frame)) for frame in frames]
         clock.mark("vae")
         observed, state = torch.cat(latents, dim=2), question.state.to(self._dtype)
         actions = sample_plainly(
@@ -156,7 +161,7 @@ class CachedEngine(Engine):
         desk.lay(text)
         clock.mark("text")
         flow = desk.flow
-        flow.observed.copy_(self._frames.read(question.frames))
+        flow.observed.copy_(self._frames.read(question.frames, clock))
         clock.mark("vae")
         desk.read()
         clock.mark("prefill")
@@ -216,7 +221,7 @@ class _Desk:
 
 
 class FrameReader:
-    """uint8 frames (H, W, 3) of the model's size to latents, each encoded once while it is in the context."""
+    """uint8 frames (H, W, 3) to latents, each encoded once while it is in the context."""
 
     def __init__(
         self,
@@ -226,38 +231,49 @@ class FrameReader:
         dtype: torch.dtype,
         record: Callable[[Work], Work],
     ) -> None:
-        height, width = config.image_size
-        pinned = device.type == "cuda"
-        self._host = torch.zeros(height, width, 3, dtype=torch.uint8, pin_memory=pinned)
+        height, width = self._size = config.image_size
+        self._host = torch.zeros(height, width, 3, dtype=torch.uint8, pin_memory=device.type == "cuda")
         self._pixels = torch.zeros(height, width, 3, dtype=torch.uint8, device=device)
         self._latent = torch.zeros(1, *config.latent_size, dtype=dtype, device=device)
         self._known: dict[bytes, Tensor] = {}
+        self._alone = config.context_frames == 1
+        self._shrinker = Shrinker(self._size, device) if device.type == "cuda" else None
 
         def encode() -> None:
             self._latent.copy_(encoder(to_unit(self._pixels).to(dtype)[None]))
 
         self._encode_pixels = record(encode)
-        self._alone = config.context_frames == 1
 
-    def read(self, frames: Sequence[np.ndarray]) -> Tensor:
+    def read(self, frames: Sequence[np.ndarray], clock: StageClock) -> Tensor:
         """(1, C, K, h, w)."""
-        return torch.stack([self._read(frame) for frame in frames], dim=2)
+        return torch.stack([self._read(frame, clock) for frame in frames], dim=2)
 
-    def _read(self, frame: np.ndarray) -> Tensor:
+    def _read(self, frame: np.ndarray, clock: StageClock) -> Tensor:
         if self._alone:  # the next plan has another frame: nothing to look up
-            return self._encode(frame)
+            return self._encode(frame, clock)
+        frame = resize_frame(frame, self._size)
         key = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        clock.mark("preprocess")
         if key not in self._known:
             while len(self._known) >= REMEMBERED_FRAMES:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = self._encode(frame).clone()
+            self._known[key] = self._encode(frame, clock).clone()
         return self._known[key]
 
-    def _encode(self, frame: np.ndarray) -> Tensor:
-        self._host.copy_(torch.from_numpy(frame))
-        self._pixels.copy_(self._host)
+    def _encode(self, frame: np.ndarray, clock: StageClock) -> Tensor:
+        self._lay(frame)
+        clock.mark("preprocess")
         self._encode_pixels()
+        clock.mark("vae")
         return self._latent
+
+    def _lay(self, frame: np.ndarray) -> None:
+        """Onto the device, in the model's size."""
+        if self._shrinker is not None and self._shrinker.takes(frame.shape):
+            self._pixels.copy_(self._shrinker(frame))
+        else:
+            self._host.copy_(torch.from_numpy(resize_frame(frame, self._size)))
+            self._pixels.copy_(self._host)
 
 
 def _place(network: Metis) -> tuple[torch.device, torch.dtype]:

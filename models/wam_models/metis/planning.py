@@ -151,7 +151,7 @@ class MetisPolicy(Policy):
 
     def _plan(self, observation: Observation) -> Plan | Refusal:
         clock = StageClock(self._device)
-        frames = [resize_frame(frame[0], self.spec.image_size) for frame in observation.frames]
+        frames = [frame[0] for frame in observation.frames]
         state = state_vector(observation.ego, observation.goal, self._preprocessing.use_acceleration)
         states = torch.from_numpy(state).to(self._device, torch.float32)[None]
         known = self._known(observation)
@@ -205,7 +205,8 @@ class MetisPolicy(Policy):
 
         @torch.inference_mode()
         def decode() -> np.ndarray:
-            seen = self._autoencoder.encode(self._autoencoder.pixels(newest))
+            picture = resize_frame(newest, self.spec.image_size)
+            seen = self._autoencoder.encode(self._autoencoder.pixels(picture))
             clip = torch.cat([seen, torch.from_numpy(latents)[None].to(seen)], dim=2)
             return to_uint8(self._autoencoder.decode(clip)[0, :, 1:].transpose(0, 1)).cpu().numpy()
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+# Columns of a file or a pipe, which have no width of their own.
+_WIDTH = 120
+
+
+def _console() -> Console:
+    """As wide as the terminal, or as COLUMNS says."""
+    found = Console()
+    return found if found.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDTH)
+
+
+console = _console()
 
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Prints one table; numbers as they are written by the caller, who knows their unit and digits."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", vertical="top")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     console.print(title, markup=False, highlight=False)

@@ -81,23 +81,25 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    rows = [
-        _row(report, rung, label, values)
+    plans = [
+        (rung, label, values)
         for rung, entry in report["rungs"].items()
-        for label, values in [*entry["steps"].items(), *((k, v) for k, v in entry.items() if isinstance(v, dict))]
-        if label != "steps"
+        for label, values in (entry["steps"] | entry).items()
+        if label not in ("steps", "peak_gib")
     ]
-    ceilings = report["ceilings"]
+    ceilings, with_paper = report["ceilings"], report["paper_ms"] is not None
     show_table(
         f"{report['preset']} on {report['device']}, {report['precision']}: {ceilings['bandwidth_gb_s']:.0f} GB/s, "
         f"{ceilings['rate_tflop_s']:.2f} TFLOP/s, peak {report['peak_gib']:.1f} GiB; all in ms",
-        ("rung", "plan", *_STAGES, "a step", "p50", "p99", "floor", "x floor", "paper", "apart"),
-        rows,
+        ("rung", "plan", *_STAGES, "a step", "p50", "p99", "floor", "x floor", *(["paper"] if with_paper else [])),
+        (_row(report, *plan) for plan in plans),
     )
     for reason in report["left_out"].values():
         console.print(reason, highlight=False)
     for number, ratio in report["plain_over_cached"].items():
         console.print(f"{number} steps: cached is {ratio:.1f} times as fast as plain", highlight=False)
+    if apart := max((values["apart"] for _, _, values in plans), default=0.0):
+        console.print(f"actions differ between rungs by at most {apart:.0e}, where 1 is the noise", highlight=False)
 
 
 def _row(report: dict[str, Any], rung: str, label: str, values: dict[str, Any]) -> tuple[str, ...]:
@@ -109,11 +111,10 @@ def _row(report: dict[str, Any], rung: str, label: str, values: dict[str, Any]) 
         rung,
         f"{steps} steps" if label == str(steps) else f"{steps}, {label.replace('_', ' ')}",
         *(f"{stages[name]:.1f}" if name in stages else "" for name in _STAGES),
-        f"{stages['flow'] / steps:.2f}",
+        f"{stages['flow'] / steps:.1f}",
         f"{values['p50_ms']:.1f}",
         f"{values['p99_ms']:.1f}",
         f"{floor:.1f}" if floor else "",
         f"{values['p50_ms'] / floor:.1f}" if floor else "",
-        f"{paper:.0f}" if paper else "",
-        f"{values['apart']:.0e}",
+        *([f"{paper:.0f}" if paper else ""] if report["paper_ms"] is not None else []),
     )
