@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from wam_models.metis.presets import PRESETS, preset_config
+from wam_models.metis.presets import preset_config
+from wam_models.metis.size import size_of
 from wam_models.training.average import Average
 from wam_models.training.live_bytes import LiveBytes
 from wam_models.training.memory_plan import (
@@ -126,7 +127,7 @@ def test_adapters_hold_no_moments_of_what_they_stand_on() -> None:
 
 def test_a_text_encoder_that_trains_is_counted() -> None:
     without, with_text = (plan_memory(NANO, Windows(1), trains_text=text) for text in (False, True))
-    text = PRESETS["nano"].size().parameters["text"]
+    text = size_of(preset_config("nano")).parameters["text"]
     assert with_text.gradients - without.gradients == MASTER * text
 
 

@@ -15,6 +15,7 @@ from wam_models.checkpoint import save_checkpoint
 from wam_models.metis.config import MetisConfig
 from wam_models.metis.planning import MetisModel
 from wam_models.metis.presets import PRESETS, TASKS, preset_config
+from wam_models.metis.size import size_of
 from wam_models.policy import load_policy
 from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.types import EgoState, Observation, Plan
@@ -34,7 +35,7 @@ COUNTS = {
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_the_large_ones_have_the_published_numbers_of_parameters(name: str) -> None:
-    size = PRESETS[name].size()
+    size = size_of(preset_config(name))
     assert tuple(size.parameters[part] for part in ("video", "action", "autoencoder", "text")) == COUNTS[name]
     assert size.weights_bytes == 2 * sum(COUNTS[name])
 
@@ -94,12 +95,12 @@ def test_what_is_unknown_names_the_choices(name: str, task: str) -> None:
 
 def test_the_smallest_gpu_holds_the_weights_and_the_larger_model_asks_for_more() -> None:
     for preset in PRESETS.values():
-        size = preset.size()
+        size = size_of(preset.config())
         weights = 2 * (sum(size.parameters.values()) - size.parameters["text"]) / 2**30
         assert size.gpu_gib is not None
         assert weights + 1.0 < size.planning_gib < size.gpu_gib
-    assert PRESETS["wan22_5b_ae1b"].size().gpu_gib == 16
-    assert PRESETS["wan22_a14b_ae1b"].size().gpu_gib == 48
+    assert size_of(preset_config("wan22_5b_ae1b")).gpu_gib == 16
+    assert size_of(preset_config("wan22_a14b_ae1b")).gpu_gib == 48
 
 
 @pytest.mark.parametrize("task", TASKS)

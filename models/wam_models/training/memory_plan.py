@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from wam_models.metis.config import MetisConfig
 from wam_models.metis.model import Metis
-from wam_models.metis.presets import GIB, GPUS
+from wam_models.metis.size import GIB, GPUS
 from wam_models.training.adapters import add_adapters
 from wam_models.training.live_bytes import LiveBytes
 from wam_models.training.losses import Batch

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wam_models.metis.presets import GIB, PRESETS, find_preset
+from wam_models.metis.presets import PRESETS, find_preset
+from wam_models.metis.size import GIB
 from wam_models.training.average import Average, local_part
 from wam_models.training.live_bytes import LiveBytes
 from wam_models.training.losses import Batch

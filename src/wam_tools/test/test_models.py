@@ -154,7 +154,7 @@ def public(toy, tmp_path):
 
 
 @pytest.mark.parametrize(("task", "points"), [("driving", 8), ("navigation", 5)])
-def test_convert_makes_a_checkpoint_of_public_weights(public, tmp_path, task, points):
+def test_convert_makes_a_checkpoint_of_public_weights(public, toy, tmp_path, task, points):
     file = tmp_path / "made.json"
     out = tmp_path / "out"
     answer = invoke("convert", public, out, "--preset", "toy", "--task", task, "--json", file)
@@ -167,7 +167,12 @@ def test_convert_makes_a_checkpoint_of_public_weights(public, tmp_path, task, po
     assert "must be trained" in answer.output
     shown = invoke("info", out, "--json", file)
     assert shown.exit_code == 0 and "Not trained" in shown.output
-    assert json.loads(file.read_text())["licence"] == "Apache-2.0 (wan_nano)"
+    found = json.loads(file.read_text())
+    assert found["licence"] == "Apache-2.0 (wan_nano)"
+    assert found["outputs"].startswith(f"{points} points") and "1 frame" in found["inputs"]
+    described = toy.describe(task)
+    assert all(found[key] == described[key] for key in ("parameters", "planning_gib", "gpu_gib", "horizon_s"))
+    assert found["network"]["action"]["width"] == 16 and "num_attention_heads" not in shown.output
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from rich.progress import DownloadColumn, Progress
 
 from wam_models.checkpoint import CARD, Checkpoint, CheckpointError, open_checkpoint
 from wam_models.licence import licence_of
+from wam_models.metis.config import MetisConfig
 from wam_models.metis.presets import PRESETS, find_preset
+from wam_models.metis.size import describe
 from wam_models.policy import load_policy
 from wam_planner.bringup import find_model, prefix
 from wam_tools.output import console, show_table, write_json
@@ -57,15 +59,19 @@ def info(
         _preset_info(model, task, json)
         return
     checkpoint = _open(model)
+    size = sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file())
     values = {
         "model_id": checkpoint.model_id,
         "directory": str(checkpoint.directory),
-        "bytes": sum(path.stat().st_size for path in checkpoint.weights_files if path.is_file()),
+        "bytes": size,
         "sha256": {path.name: checkpoint.hashes[path.name] for path in checkpoint.weights_files},
         "licence": licence_of(checkpoint),
         **checkpoint.config,
+        **_describe(checkpoint),
     }
-    show_table(checkpoint.model_id, ("", ""), [*values.items(), *checkpoint.preprocessing.items()])
+    hashes = ", ".join(f"{name} {digest}" for name, digest in values["sha256"].items())
+    in_files = {"bytes": f"{size / 1e6:,.1f} MB", "sha256": hashes}
+    show_table(checkpoint.model_id, ("", ""), _readable({**values, **in_files, **checkpoint.preprocessing}).items())
     card = checkpoint.directory / CARD
     if card.is_file():
         console.print(card.read_text(), markup=False)
@@ -138,19 +144,33 @@ def _preset_info(name: str, task: str, json: Path | None) -> None:
         values = find_preset(name).describe(task)
     except ValueError as error:
         raise _refusal(error) from error
-    parameters = ", ".join(f"{part} {count / 1e6:,.1f} M" for part, count in values["parameters"].items())
-    gpu = "more than any common GPU has" if values["gpu_gib"] is None else f"{values['gpu_gib']} GiB"
-    rows = {
-        **values,
-        "parameters": parameters,
-        "weights_bytes": f"{values['weights_bytes'] / 1e6:,.1f} MB in bfloat16",
-        "planning_gib": f"{values['planning_gib']:.1f}, computed: network and autoencoder in bfloat16, kept keys and "
-        "values, activations, 1 for CUDA; instructions embedded elsewhere",
-        "gpu_gib": f"smallest common GPU: {gpu}",
-        "source": values["source"] or "none: its weights are random until they are trained here",
-    }
-    show_table(f"preset {name}", ("", ""), rows.items())
+    source = values["source"] or "none: its weights are random until they are trained here"
+    show_table(f"preset {name}", ("", ""), _readable({**values, "source": source}).items())
     _write(json, values)
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Of its network; nothing for one that this version does not run."""
+    try:
+        return describe(MetisConfig.from_dict(checkpoint.config["network"]))
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _readable(values: dict[str, Any]) -> dict[str, Any]:
+    """With units, and without the network's dictionary, which the JSON has."""
+    if "parameters" in values:
+        parameters = ", ".join(f"{part} {count / 1e6:,.1f} M" for part, count in values["parameters"].items())
+        gpu = "more than any common GPU has" if values["gpu_gib"] is None else f"{values['gpu_gib']} GiB"
+        values = {
+            **values,
+            "parameters": parameters,
+            "weights_bytes": f"{values['weights_bytes'] / 1e6:,.1f} MB in bfloat16",
+            "planning_gib": f"{values['planning_gib']:.1f}, computed: network and autoencoder in bfloat16, kept keys "
+            "and values, activations, 1 for CUDA; instructions embedded elsewhere",
+            "gpu_gib": f"smallest common GPU: {gpu}",
+        }
+    return {name: value for name, value in values.items() if name != "network"}
 
 
 def _open(model: str, *, every_hash: bool = False) -> Checkpoint:

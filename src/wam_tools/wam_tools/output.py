@@ -27,8 +27,10 @@ console = _console()
 
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Prints one table; numbers as they are written by the caller, who knows their unit and digits."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Prints one table; numbers as they are written by the caller, who knows their unit and digits. Columns without any
+    name have no head."""
+    columns = list(columns)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold", vertical="top")
     for row in rows:

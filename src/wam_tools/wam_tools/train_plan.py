@@ -8,7 +8,8 @@ from typing import Any
 from rich.progress import track
 
 from wam_models.metis.config import MetisConfig
-from wam_models.metis.presets import GIB, preset_config
+from wam_models.metis.presets import preset_config
+from wam_models.metis.size import GIB
 from wam_models.training.memory_plan import Windows, plan_choices
 from wam_models.training.recipe import Lora, Recipe, RecipeError, Round, read_recipe
 from wam_tools.output import console, show_table, write_json
