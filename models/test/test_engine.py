@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -270,13 +271,14 @@ def test_a_prepared_engine_compiles_nothing_more_whatever_the_instruction() -> N
     engine = make_engine(replace(model.parts(), instructions=instructions), Rung.COMPILED, "eager")
     asked = question(model, 2)
     engine.prepare(replace(asked, instruction=""))
+    gc.collect()
     assert not loads
-    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    sizes = set()
+    assert all(place._lies() is None for place in engine._places.values())  # none of these texts is kept twice
+    before, sizes = torch._dynamo.utils.counters["stats"]["unique_graphs"], set(engine._places)
     for words in (3, 40, 150):
         answer(engine, asked, instruction=" ".join(["walk"] * words))
-        sizes = {length for _, length in engine._desks}
     assert sizes == {32, 128, 160} and loads
+    assert set(engine._places) == sizes
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
 
 

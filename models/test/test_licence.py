@@ -51,6 +51,14 @@ def test_what_weights_come_from_keeps_its_licence(tmp_path: Path) -> None:
     assert licence_after(recipe, Start(unknown)) == f"Apache-2.0; not recorded ({unknown.model_id})"
 
 
+def test_what_is_not_recorded_is_said_of_the_model_beside_the_rest(tmp_path: Path) -> None:
+    directory = nano_checkpoint(tmp_path / "nano")
+    (directory / CARD).write_text(card_line(f"{NOT_RECORDED}; MIT"))
+    start = open_checkpoint(directory)
+    found = licence_after(recipe_in(tmp_path, licence="Apache-2.0"), Start(start))
+    assert found == f"Apache-2.0; not recorded ({start.model_id}); MIT"
+
+
 def test_each_licence_is_named_once() -> None:
     assert joined("MIT", "Apache-2.0; MIT", "Apache-2.0") == "MIT; Apache-2.0"
 

@@ -108,6 +108,25 @@ def test_a_plan_is_timed_from_the_camera_s_pictures(monkeypatch: pytest.MonkeyPa
     assert aspect_error((height, width), parts.config.image_size) < 0.01 < MAX_ASPECT_ERROR
 
 
+def test_each_timed_plan_brings_one_picture_that_none_had_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = engine.FrameReader._encode
+
+    def counted(*arguments: object) -> torch.Tensor:
+        encoded.append("")
+        return encode(*arguments)
+
+    monkeypatch.setattr(engine.FrameReader, "_encode", counted)
+    parts = nano_model().requires_grad_(False).parts()  # it sees two frames
+    kinds, counts = [Kind(1), Kind(2), Kind(2, candidates=3)], []
+    for _ in measure(parts, [Rung.CACHED], kinds, (5, 60.0), lambda _: None, {}):
+        counts.append(len(encoded))
+        encoded.clear()
+    plans = 3 + 5
+    # The first kind begins with a whole context; what its answer is compared by is two more pictures, seen once.
+    assert counts == [plans + 1 + 2, plans, plans]
+
+
 def test_random_weights_move_the_actions() -> None:
     parts = random_parts(preset_config("nano"), CPU, torch.float32, text_encoder=False)
     assert parts.network.action.head.weight.abs().max() > 0

@@ -7,6 +7,7 @@ import re
 from wam_models.checkpoint import CARD, Checkpoint
 
 NOT_RECORDED = "not recorded"
+_BETWEEN = "; "
 _LINE = re.compile(r"^- Licence of the weights: (.+)\.$", re.MULTILINE)
 
 
@@ -27,4 +28,9 @@ def card_line(licence: str) -> str:
 
 def joined(*licences: str) -> str:
     """Of weights that come from several: each of them once."""
-    return "; ".join(dict.fromkeys(part for licence in licences for part in licence.split("; ")))
+    return _BETWEEN.join(dict.fromkeys(part for licence in licences for part in parts_of(licence)))
+
+
+def parts_of(licence: str) -> list[str]:
+    """Those that a licence is joined of."""
+    return licence.split(_BETWEEN)

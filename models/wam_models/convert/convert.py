@@ -20,6 +20,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from wam_models.checkpoint import MAX_SHARD_BYTES, Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
 from wam_models.convert.action import fresh_expert, is_resized, resize
 from wam_models.convert.sources import LICENCES, Part, Source, open_source
+from wam_models.licence import NOT_RECORDED, card_line, joined
 from wam_models.metis.config import MetisConfig
 from wam_models.metis.experts import ActionExpert
 from wam_models.preprocessing import Normaliser, Preprocessing
@@ -61,7 +62,7 @@ def convert(
     action: str = "random",
     seed: int = 0,
     precision: str = "bfloat16",
-    licence: str = "not recorded",
+    licence: str = NOT_RECORDED,
     progress: Progress = lambda done, total: None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> Conversion:
@@ -97,7 +98,7 @@ def convert(
     )
     _check_disk(out, total)
     statistics = Normaliser(*(fill((config.action.points, config.action.values)) for fill in (np.zeros, np.ones)))
-    licence = "; ".join([licence, *([LICENCES[opened.format]] if opened.format in LICENCES else [])])
+    licence = joined(licence, *([LICENCES[opened.format]] if opened.format in LICENCES else []))
     weights = _cast(_weights(opened, config, modules["action"], expert, fresh, seed), dtype, total, progress)
     save_checkpoint(
         out,
@@ -242,7 +243,7 @@ def _card(name: str, source: Source, expert: str, fresh: list[str], seed: int, p
         f"- Action expert: {start}. Tensors that are in no source: {len(fresh)}.",
         "- Statistics of the actions are unknown: they are taken as mean 0 and deviation 1. Training measures them.",
         *(f"- Left out, {why}: {len(names)} tensors." for why, names in source.left_out.items()),
-        f"- Licence of the weights: {licence}.",
+        card_line(licence),
     ]
     return "\n".join(lines) + "\n"
 

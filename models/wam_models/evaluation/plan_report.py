@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from wam_models.checkpoint import open_checkpoint
 from wam_models.evaluation.floor import Ceilings, count_work, floors
 from wam_models.evaluation.plan_speed import PAPER_MS, Kind, hindrance, measure, peak_bytes, random_parts
-from wam_models.metis.config import MetisConfig
+from wam_models.metis.config import Mask, MetisConfig
 from wam_models.metis.engine import Parts
 from wam_models.metis.loading import read_parts
 from wam_models.metis.presets import preset_config
@@ -67,7 +67,8 @@ class Measurement:
             raise ValueError(next(iter(hindered.values())))
         kinds = [Kind(number) for number in steps]
         kinds += [Kind(steps[-1], candidates=self.candidates)] if self.candidates > 1 else []
-        kinds += [Kind(steps[-1], imagine=True)] if self.imagine else []
+        # Every plan of the joint mask imagines.
+        kinds += [Kind(steps[-1], imagine=True)] if self.imagine and config.mask is not Mask.JOINT else []
 
         progress("copy bandwidth and matrix rate")
         ceilings, work = Ceilings.measure(device, dtype), count_work(config, dtype)

@@ -7,6 +7,7 @@ makes a trajectory of the actions are left out. One frame of the context is new 
 
 from __future__ import annotations
 
+import gc
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -115,19 +116,34 @@ def measure(
     for group in _groups(possible):
         forget_peak(weight.device)
         try:
-            for rung in group:
-                accelerate_layers(parts.network, rung, compiling)
-            engines = {rung: make_engine(parts, rung, compiling) for rung in group}
-            for kind in kinds:
-                progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
-                able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
-                runs = [_Run(parts, kind, engines[rung]) for rung in able]
-                for rung, run, timing in zip(able, runs, take_turns(runs, *effort), strict=True):
-                    found = run.actions()
-                    reference = references.setdefault(kind, found)
-                    yield rung, kind, timing, float((found - reference).abs().max())
-        except RuntimeError as error:  # no compiler, no memory: the other rungs are still worth knowing
-            failed.update(dict.fromkeys(group, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"))
+            yield from _measure_group(parts, group, kinds, effort, progress, references, compiling)
+        except (RuntimeError, ValueError) as error:  # no compiler, no memory: the other rungs are still worth knowing
+            first, *_ = [*str(error).strip().splitlines(), ""]
+            failed.update((rung, f"rung {rung.value} failed: {type(error).__name__} {first}") for rung in group)
+
+
+def _measure_group(
+    parts: Parts,
+    group: list[Rung],
+    kinds: list[Kind],
+    effort: tuple[int, float],
+    progress: Callable[[str], None],
+    references: dict[Kind, Tensor],
+    compiling: str,
+) -> Iterator[tuple[Rung, Kind, Timing, float]]:
+    """A function of its own, so that nothing of a group is left when the next one's memory is measured."""
+    for rung in group:
+        accelerate_layers(parts.network, rung, compiling)
+    engines = {rung: make_engine(parts, rung, compiling) for rung in group}
+    numbers = count()
+    for kind in kinds:
+        progress(f"{', '.join(rung.value for rung in group)}: {_name(kind)}")
+        able = [rung for rung in group if rung is not Rung.PLAIN or not kind.imagine]
+        runs = [_Run(parts, kind, engines[rung]) for rung in able]
+        for rung, run, timing in zip(able, runs, take_turns(runs, *effort, numbers), strict=True):
+            found = run.actions()
+            reference = references.setdefault(kind, found)
+            yield rung, kind, timing, float((found - reference).abs().max())
 
 
 def _groups(rungs: list[Rung]) -> list[list[Rung]]:
@@ -171,9 +187,9 @@ class _Run:
         return actions.double().cpu()
 
     def actions(self) -> Tensor:
-        """The answer to the first pictures."""
+        """The answer to pictures that no timed plan sees."""
         with torch.inference_mode():
-            return self.plan(self.pictures(0), StageClock(self._device))
+            return self.plan(self.pictures(-1 - self._context), StageClock(self._device))
 
     def timed(self, number: int) -> tuple[float, dict[str, float]]:
         """ms of a plan, and of its stages."""
@@ -185,11 +201,10 @@ class _Run:
 
 
 @torch.inference_mode()
-def take_turns(runs: list[_Run], repeats: int, seconds: float) -> list[Timing]:
-    """Timings of several runs whose plans alternate."""
+def take_turns(runs: list[_Run], repeats: int, seconds: float, numbers: Iterator[int]) -> list[Timing]:
+    """Timings of several runs whose plans alternate. numbers: of plans; each brings a picture that none saw before."""
     if not runs:
         return []
-    numbers = count()
     for _ in range(_REHEARSALS):
         number = next(numbers)
         for run in runs:
@@ -210,6 +225,7 @@ def _summary(totals: tuple[float, ...], stages: tuple[dict[str, float], ...]) ->
 
 def forget_peak(device: torch.device) -> None:
     """On a GPU the next `peak_bytes` is of what comes from here on."""
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Engine(ABC):
 
 def make_engine(parts: Parts, rung: Rung, compiling: str = INDUCTOR) -> Engine:
     """compiling: a backend of torch.compile. Raises ValueError when the rung cannot serve the model."""
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, on every rung alike
     return PlainEngine(parts) if rung is Rung.PLAIN else CachedEngine(parts, rung, compiling)
 
 
@@ -118,7 +120,8 @@ class PlainEngine(Engine):
         return actions, None
 
     def prepare(self, question: Question) -> None:
-        self.act(question, StageClock(self._device))
+        if question.instruction:
+            self.act(question, StageClock(self._device))
 
     def read_with(self, instructions: Embedding) -> None:
         self._instructions = instructions
@@ -135,6 +138,7 @@ class CachedEngine(Engine):
         self._device, self._dtype = _place(parts.network)
         self._record: Callable[[Work], Work] = Recorder() if rung.records(self._device) else live
         self._texts: dict[str, Text] = {}
+        self._places: dict[int, _Place] = {}
         self._flows: dict[_Kind, Flow] = {}
         self._desks: dict[tuple[_Kind, int], _Desk] = {}
         encoder: Callable[[Tensor], Tensor] = FrameEncoder.of(parts.autoencoder)
@@ -158,7 +162,7 @@ class CachedEngine(Engine):
 
     def _answer(self, text: Text, question: Question, clock: StageClock) -> tuple[Tensor, Tensor | None]:
         desk = self._desk(text, question)
-        desk.lay(text)
+        desk.place.lay(text)
         clock.mark("text")
         flow = desk.flow
         flow.observed.copy_(self._frames.read(question.frames, clock))
@@ -189,10 +193,12 @@ class CachedEngine(Engine):
         kind = _Kind(question.steps, candidates, imagine)
         if kind not in self._flows:
             self._flows[kind] = Flow(self._network, kind.steps, candidates=candidates, imagine=imagine)
-        key = kind, text.video[0].keys.shape[1]
-        if key not in self._desks:
-            self._desks[key] = _Desk(self._flows[kind], text, self._record)
-        return self._desks[key]
+        length = text.video[0].keys.shape[1]
+        if length not in self._places:
+            self._places[length] = _Place(text)
+        if (kind, length) not in self._desks:
+            self._desks[kind, length] = _Desk(self._flows[kind], self._places[length], self._record)
+        return self._desks[kind, length]
 
 
 class _Kind(NamedTuple):
@@ -201,23 +207,34 @@ class _Kind(NamedTuple):
     imagine: bool
 
 
-class _Desk:
-    """A flow, and a text that keeps its place, so that what is done with the two can be recorded."""
+class _Place:
+    """Where the instructions of one length are laid, so that work on them can be recorded."""
 
-    def __init__(self, flow: Flow, text: Text, record: Callable[[Work], Work]) -> None:
-        self.flow = flow
-        self._text, self._lies = _copy(text), text
-        self.read, self.run = record(lambda: flow.read(self._text)), record(lambda: flow.run(self._text))
+    def __init__(self, text: Text) -> None:
+        self.text = Text(
+            [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.video],
+            [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.action],
+        )
+        # Weakly: an instruction that is forgotten elsewhere need not be remembered here.
+        self._lies = weakref.ref(text)
 
     def lay(self, text: Text) -> None:
         """The instruction of the next plan."""
-        if text is self._lies:
+        if text is self._lies():
             return
-        for mine, others in ((self._text.video, text.video), (self._text.action, text.action)):
+        for mine, others in ((self.text.video, text.video), (self.text.action, text.action)):
             for own, other in zip(mine, others, strict=True):
                 own.keys.copy_(other.keys)
                 own.values.copy_(other.values)
-        self._lies = text
+        self._lies = weakref.ref(text)
+
+
+class _Desk:
+    """A flow and a place, and the work on the two."""
+
+    def __init__(self, flow: Flow, place: _Place, record: Callable[[Work], Work]) -> None:
+        self.flow, self.place = flow, place
+        self.read, self.run = record(lambda: flow.read(place.text)), record(lambda: flow.run(place.text))
 
 
 class FrameReader:
@@ -279,10 +296,3 @@ class FrameReader:
 def _place(network: Metis) -> tuple[torch.device, torch.dtype]:
     weight = network.video.patch_embedding.weight
     return weight.device, weight.dtype
-
-
-def _copy(text: Text) -> Text:
-    return Text(
-        [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.video],
-        [each._replace(keys=each.keys.clone(), values=each.values.clone()) for each in text.action],
-    )

@@ -20,7 +20,7 @@ class Size:
 
     planning_gib: memory of a plan in bfloat16 with the text encoder elsewhere, the sum of
     - weights of the two experts and the autoencoder,
-    - keys and values that stay between plans: of the observation, and of one instruction for both experts,
+    - keys and values that stay between plans: of the observation, and of an instruction of each size for both experts,
     - activations: eight tensors of the autoencoder's widest stage (an estimate), or ten float32 tensors of a video
       block where those are more,
     - 1 GiB for the CUDA context and the workspaces of its libraries (an estimate).
@@ -81,10 +81,13 @@ def _count(config: MetisConfig) -> dict[str, int]:
 
 
 def _planning_bytes(config: MetisConfig, parameters: dict[str, int]) -> int:
+    from wam_models.wan.instructions import padded_sizes
+
     weights = BYTES * sum(count for part, count in parameters.items() if part != "text")
     width = config.video["num_attention_heads"] * config.video["attention_head_dim"]
     tokens = config.context_frames * config.tokens_per_latent
-    kept = config.video["num_layers"] * 2 * width * BYTES * (tokens + 2 * config.text_length)
+    rows = tokens + 2 * sum(padded_sizes(config.text_length))
+    kept = config.video["num_layers"] * 2 * width * BYTES * rows
     folded = config.vae.get("patch_size") or 1
     pixels = prod(side // folded for side in config.image_size)
     activations = max(8 * BYTES * config.vae["base_dim"] * pixels, 10 * 4 * width * tokens)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 
@@ -26,6 +28,9 @@ class Recorder:
     """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()
 
@@ -41,6 +46,22 @@ class Recorder:
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 work()
-        finally:  # a recording that fails leaves its stream the current one
+        except BaseException:
+            # A recording that breaks off leaves its stream the current one, and its pool open.
             torch.cuda.set_stream(before)
-        return graph.replay
+            with suppress(RuntimeError):
+                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
+            self._begin()
+            raise
+        return _Replay(graph, work)
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """A graph knows addresses alone: the work keeps the tensors that lie there."""
+
+    graph: torch.cuda.CUDAGraph
+    work: Work
+
+    def __call__(self) -> None:
+        self.graph.replay()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-_TELLTALES = ("out of memory", "can't allocate memory", "alloc_failed")
+# The last one is cuDNN's, when it finds no room to work in.
+_TELLTALES = ("out of memory", "can't allocate memory", "alloc_failed", "unable to find an engine")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

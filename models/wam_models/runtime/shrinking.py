@@ -23,7 +23,7 @@ class Shrinker:
         if frame.shape != self._from:
             self._stand_ready_for(frame.shape)
         self._host.copy_(torch.from_numpy(frame))
-        pixels = self._host.to(self._device, non_blocking=True).float()
+        pixels = self._host.to(self._device).float()
         rows = self._rows @ pixels.flatten(1)
         return (self._columns @ rows.unflatten(1, pixels.shape[1:])).round().clamp(0, 255).to(torch.uint8)
 

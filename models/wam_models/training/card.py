@@ -10,7 +10,7 @@ import torch
 from wam_models.checkpoint import open_checkpoint, save_checkpoint
 from wam_models.data.latent_cache import LatentCache
 from wam_models.data.store import WindowStore
-from wam_models.licence import NOT_RECORDED, card_line, joined, licence_of
+from wam_models.licence import NOT_RECORDED, card_line, joined, licence_of, parts_of
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe
@@ -46,11 +46,12 @@ def licence_after(recipe: Recipe, start: Start | None) -> str:
     sources = [] if start is None else [start.checkpoint]
     if isinstance(recipe.autoencoder, FinishedAutoencoder):
         sources.append(open_checkpoint(recipe.autoencoder.weights))
-    inherited = [(licence_of(source), source.model_id) for source in sources]
-    return joined(
-        recipe.licence or NOT_RECORDED,
-        *(f"{licence} ({model})" if licence == NOT_RECORDED else licence for licence, model in inherited),
-    )
+    inherited = [
+        f"{part} ({source.model_id})" if part == NOT_RECORDED else part
+        for source in sources
+        for part in parts_of(licence_of(source))
+    ]
+    return joined(recipe.licence or NOT_RECORDED, *inherited)
 
 
 def card(

@@ -81,7 +81,7 @@ def pad_rows(rows: Tensor, length: int) -> tuple[Tensor, Tensor | None]:
     """Rows (n, d) as (1, m, d) with few of the length - n zero rows behind them, and the bias (1, 1, 1, m) by which the
     last of these stand for all that are left out: equal rows have equal keys, and log(count) added to the score of one
     counts it as often. Exact to rounding. None where nothing was left out."""
-    count = next((size for size in _ROWS if len(rows) + _SHARING <= size < length), length)
+    count = next(size for size in padded_sizes(length) if len(rows) + _SHARING <= size or size == length)
     padded = torch.cat([rows, rows.new_zeros(count - len(rows), rows.shape[1])])[None]
     if count == length:
         return padded, None
@@ -90,9 +90,14 @@ def pad_rows(rows: Tensor, length: int) -> tuple[Tensor, Tensor | None]:
     return padded, bias.to(rows.device).view(1, 1, 1, count)
 
 
+def padded_sizes(length: int) -> list[int]:
+    """That `pad_rows` pads to."""
+    return [*(size for size in _ROWS if size < length), length]
+
+
 def row_counts(length: int) -> list[int]:
     """Of rows, the most that `pad_rows` pads to each of its sizes."""
-    return [*(size - _SHARING for size in _ROWS if size < length), length]
+    return [size if size == length else size - _SHARING for size in padded_sizes(length)]
 
 
 def _logarithms(total: float, count: int, dtype: torch.dtype) -> Tensor:

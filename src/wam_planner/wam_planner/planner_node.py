@@ -52,7 +52,7 @@ class PlannerNode(ManagedNode):
         self._bell = self.create_guard_condition(self._on_results)
 
     def setup(self, settings: Mapping[str, Value]) -> None:
-        """See ManagedNode. Loads and warms up the model: seconds."""
+        """See ManagedNode. Loads and prepares the model: seconds."""
         self._settings = settings
         self._goal_from_start = parse_goal(str(settings["goal"]))
         self._policy = ready_policy(

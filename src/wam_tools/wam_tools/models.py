@@ -65,8 +65,8 @@ def info(
         "directory": str(checkpoint.directory),
         "bytes": size,
         "sha256": {path.name: checkpoint.hashes[path.name] for path in checkpoint.weights_files},
-        "licence": licence_of(checkpoint),
         **checkpoint.config,
+        "licence": licence_of(checkpoint),
         **_describe(checkpoint),
     }
     hashes = ", ".join(f"{name} {digest}" for name, digest in values["sha256"].items())

@@ -62,9 +62,12 @@ def plan(
     except ValueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    _show(report)
     if json is not None:
         write_json(json, report)
+    _show(report)
+    named = [] if rungs == "all" else rungs.split(",")
+    if not report["rungs"] or any(rung in report["left_out"] for rung in named):
+        raise typer.Exit(1)
 
 
 def _find(model: str) -> Path:
@@ -88,14 +91,15 @@ def _show(report: dict[str, Any]) -> None:
         if label not in ("steps", "peak_gib")
     ]
     ceilings, with_paper = report["ceilings"], report["paper_ms"] is not None
+    peak = "" if report["peak_gib"] is None else f", peak {report['peak_gib']:.1f} GiB"
     show_table(
         f"{report['preset']} on {report['device']}, {report['precision']}: {ceilings['bandwidth_gb_s']:.0f} GB/s, "
-        f"{ceilings['rate_tflop_s']:.2f} TFLOP/s, peak {report['peak_gib']:.1f} GiB; all in ms",
+        f"{ceilings['rate_tflop_s']:.2f} TFLOP/s{peak}; all in ms",
         ("rung", "plan", *_STAGES, "a step", "p50", "p99", "floor", "x floor", *(["paper"] if with_paper else [])),
         (_row(report, *plan) for plan in plans),
     )
     for reason in report["left_out"].values():
-        console.print(reason, highlight=False)
+        console.print(reason, highlight=False, markup=False)
     for number, ratio in report["plain_over_cached"].items():
         console.print(f"{number} steps: cached is {ratio:.1f} times as fast as plain", highlight=False)
     if apart := max((values["apart"] for _, _, values in plans), default=0.0):
@@ -105,7 +109,7 @@ def _show(report: dict[str, Any]) -> None:
 def _row(report: dict[str, Any], rung: str, label: str, values: dict[str, Any]) -> tuple[str, ...]:
     stages, steps = values["stages_ms"], values["steps"]
     video = label == "with_video"
-    floor = None if video else report["floor_ms"][str(steps)]
+    floor = report["floor_ms"][str(steps)] if label == str(steps) else None  # it is that of one candidate
     paper = (report["paper_ms"] or {}).get("with_video" if video else str(steps))
     return (
         rung,
