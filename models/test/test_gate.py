@@ -70,6 +70,7 @@ def test_a_rung_that_plans_otherwise_is_not_served(checkpoint: Path, monkeypatch
         ({"candidates": 0}, "at least one candidate"),
         ({"steps": 0}, "at least one step"),
         ({"mask": "joint", "rung": "plain"}, "choose rung cached"),
+        ({"mask": "causal"}, "is no mask: choose one of asymmetric"),
     ],
 )
 def test_an_option_that_cannot_be_had_names_what_can(checkpoint: Path, options: dict, message: str) -> None:

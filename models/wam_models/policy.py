@@ -14,7 +14,7 @@ class PolicySpec:
     """What a policy takes and gives. model_id: "<name>@<version>+<hash8>"; cameras: the views it wants, in order;
     context_frames at context_dt seconds apart; image_size: (height, width) it was trained at; any size of the same
     aspect ratio within 15 % is resized, others are refused; horizon points at dt seconds apart; blind: what is in the
-    frames changes no plan, so a simulator need not draw them."""
+    frames changes no plan, so a simulator need not draw them; trained: its plans mean something."""
 
     model_id: str
     cameras: tuple[str, ...]
@@ -25,6 +25,7 @@ class PolicySpec:
     dt: float
     needs_goal: bool
     blind: bool = False
+    trained: bool = True
 
 
 class Policy(ABC):

@@ -102,7 +102,14 @@ def convert(
     weights = _cast(_weights(opened, config, modules["action"], expert, fresh, seed), dtype, total, progress)
     save_checkpoint(
         out,
-        config={"kind": "metis", "name": name, "version": "0.0", "licence": licence, "network": config.to_dict()},
+        config={
+            "kind": "metis",
+            "name": name,
+            "version": "0.0",
+            "licence": licence,
+            "trained": False,
+            "network": config.to_dict(),
+        },
         preprocessing=Preprocessing(config.image_size).to_dict(),
         statistics=statistics.to_dict(),
         tokenizer=tokenizer.to_str(),

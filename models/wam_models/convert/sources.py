@@ -101,9 +101,16 @@ def _recognise(path: Path) -> str:
     if path.is_dir():
         if (path / "transformer").is_dir():
             return "diffusers"
+        config = path / "config.json"
+        if config.is_file() and read_public_json(config).get("_class_name") == "WanTransformer3DModel":
+            raise CheckpointError(f"{path} is the transformer of a diffusers folder: give the folder that it lies in")
         if (path / "low_noise_model").is_dir() or any(path.glob("diffusion_pytorch_model*")):
             return "wan"
-    elif path.suffix == ".safetensors":
+        raise CheckpointError(
+            f"{path} holds neither a folder transformer, as of diffusers, nor Wan's diffusion_pytorch_model files: "
+            "fetch the whole folder, or give --format"
+        )
+    if path.suffix == ".safetensors":
         names = (name.removeprefix("pipe.") for name in SafetensorsFiles((path,)).shapes())
         if any(name.startswith(("dit.", "trajectory_encoder.")) for name in names):
             return "driveva"

@@ -109,7 +109,7 @@ class Measurement:
 
     def _parts(self, device: torch.device, dtype: torch.dtype) -> tuple[MetisConfig, Parts]:
         if bool(self.preset) == bool(self.checkpoint):
-            raise ValueError("say what to measure: a preset with random weights, or a checkpoint")
+            raise ValueError("say what to measure: --preset NAME --random-weights, or --model with a checkpoint")
         if self.checkpoint is not None:
             checkpoint = open_checkpoint(self.checkpoint)
             config = MetisConfig.from_dict(checkpoint.config["network"])
@@ -119,7 +119,7 @@ class Measurement:
         else:
             config = preset_config(self.preset, self.task)
             if not self.random_weights:
-                raise ValueError(f"preset {self.preset} has no weights: ask for random ones, or convert some")
+                raise ValueError(f"preset {self.preset} has no weights: add --random-weights, or give --model")
         small = config.text["d_model"] < _SMALL_TEXT
         return config, random_parts(config, device, dtype, small if self.text_encoder is None else self.text_encoder)
 

@@ -61,7 +61,7 @@ def load_metis(
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where}: the configuration does not describe a Metis ({error})") from None
     if mask is not None:
-        config = replace(config, mask=Mask(mask))
+        config = replace(config, mask=_make_mask(mask))
     tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
     try:
         first = torch.float32 if _room_for_float32(checkpoint, place) else dtype
@@ -86,7 +86,15 @@ def load_metis(
         candidates=candidates,
         imagine=imagine,
         seed=seed,
+        trained=bool(checkpoint.config.get("trained", True)),
     )
+
+
+def _make_mask(name: str) -> Mask:
+    try:
+        return Mask(name)
+    except ValueError:
+        raise ValueError(f"{name!r} is no mask: choose one of {', '.join(each.value for each in Mask)}") from None
 
 
 def read_parts(

@@ -80,6 +80,7 @@ class MetisPolicy(Policy):
         scorer: Scorer = medoid_scores,
         imagine: bool = False,
         seed: int = 0,
+        trained: bool = True,
     ) -> None:
         config = parts.config
         self._steps = config.steps if steps is None else steps
@@ -101,6 +102,7 @@ class MetisPolicy(Policy):
             horizon=config.action.points,
             dt=config.action.dt,
             needs_goal=config.needs_goal,
+            trained=trained,
         )
         self.reset(seed)
 

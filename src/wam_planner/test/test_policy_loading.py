@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,15 @@ def test_it_is_loaded_and_prepared_for_the_instruction_of_the_deployment(monkeyp
     assert ready_policy("some/model", **{**SETTINGS, "instruction": instruction}) is policy
     assert calls == [{"model": "some/model", "steps": None, **LOADED}]
     assert policy.prepared == [instruction]
+
+
+def test_weights_that_were_never_trained_move_no_robot(monkeypatch):
+    policy = Stub()
+    policy.spec = replace(SPEC, trained=False)
+    loads(monkeypatch, policy)
+    with pytest.raises(ValueError, match="never trained"):
+        ready_policy("some/model", **SETTINGS)
+    assert not policy.prepared
 
 
 def test_what_is_loaded_is_out_of_the_collectors_way(monkeypatch):

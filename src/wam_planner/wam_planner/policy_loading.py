@@ -36,6 +36,8 @@ def ready_policy(
         )
     except ImportError as error:
         raise ValueError(f"{error.name} is not installed here, and {model} needs it: see `wam doctor`") from error
+    if not policy.spec.trained:
+        raise ValueError(f"{model} was converted and never trained: its plans mean nothing, train it with `wam train`")
     policy.prepare(instruction)
     # What is loaded stays until the end: the collector need not walk through it in the middle of a plan.
     gc.collect()

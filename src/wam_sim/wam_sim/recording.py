@@ -325,15 +325,19 @@ def record_runs(
     folder.mkdir(parents=True, exist_ok=True)
     driver = "expert" if policy is None else open_checkpoint(policy).model_id
     _claim(folder, {"recorder": RECORDER, "driver": driver, "starts": starts, "what_ifs": what_ifs})
-    jobs, each = [], STARTS[starts].each
-    for number in range(runs):
-        seed, episode = first_seed + number // each, number % each
-        path = folder / f"{split}-{seed:05d}-{episode}"
-        if not path.exists():
-            jobs.append((path, split, seed, episode, starts, what_ifs, policy))
+    missing = missing_runs(folder, split, runs, first_seed, starts)
+    jobs = [(path, split, seed, episode, starts, what_ifs, policy) for path, seed, episode in missing]
     # spawn: a forked child would share its parent's GL context
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_record_one, jobs)  # in order, and so mostly the same world again
+
+
+def missing_runs(folder: Path, split: str, runs: int, first_seed: int, starts: str) -> list[tuple[Path, int, int]]:
+    """Of the runs that `record_runs` makes, those that are not there: path, seed of the world, and which in it."""
+    each = STARTS[starts].each
+    wanted = [(first_seed + number // each, number % each) for number in range(runs)]
+    paths = [(folder / f"{split}-{seed:05d}-{episode}", seed, episode) for seed, episode in wanted]
+    return [(path, seed, episode) for path, seed, episode in paths if not path.exists()]
 
 
 def _claim(folder: Path, ours: dict[str, object]) -> None:

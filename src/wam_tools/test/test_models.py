@@ -125,10 +125,27 @@ def test_a_corrupt_file_is_named_without_traceback(bundled, command):
     assert "Traceback" not in answer.output
 
 
-def test_a_checkpoint_that_is_not_there_is_named(bundled):
-    answer = invoke("verify", "runner")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("verify", "runner"), "no checkpoint at runner: give a directory, or a bundled model (walker)"),
+        (("verify", "nano"), "nano is a preset and has no files"),
+        (("convert", "nowhere", "out", "--preset", "wan22_5b_ae1b"), "hf download Wan-AI/Wan2.2-TI2V-5B-Diffusers"),
+    ],
+    ids=["nothing", "preset", "nothing-to-convert"],
+)
+def test_what_is_not_there_is_named_with_what_to_give(bundled, command, message):
+    answer = invoke(*command)
     assert answer.exit_code == 1
-    assert "no checkpoint at runner" in answer.output
+    assert message in answer.output.replace("\n", " ")
+
+
+def test_a_folder_that_is_no_source_says_what_one_holds(public, tmp_path):
+    (tmp_path / "empty").mkdir()
+    answer = invoke("convert", tmp_path / "empty", tmp_path / "out", "--preset", "toy")
+    assert answer.exit_code == 1 and "neither a folder transformer" in answer.output
+    answer = invoke("convert", public / "transformer", tmp_path / "out", "--preset", "toy")
+    assert answer.exit_code == 1 and "give the folder that it lies in" in answer.output
 
 
 @pytest.fixture
@@ -165,6 +182,7 @@ def test_convert_makes_a_checkpoint_of_public_weights(public, toy, tmp_path, tas
     assert (made["preset"], made["task"], made["format"], made["expert"]) == ("toy", task, "diffusers", "random")
     assert checkpoint.config["network"]["action"]["points"] == points
     assert "must be trained" in answer.output
+    assert "never trained" in invoke("verify", out).output
     shown = invoke("info", out, "--json", file)
     assert shown.exit_code == 0 and "Not trained" in shown.output
     found = json.loads(file.read_text())

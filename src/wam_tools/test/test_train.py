@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
 from wam_models.policy import load_policy
-from wam_tools.train import app
+from wam_models.training.recipe import DataSet, Recording
+from wam_tools.train import View, app, progress_bars, record_missing
 
 NETWORK = {
     "video": {
@@ -178,4 +180,23 @@ def test_a_plan_of_nothing_known_is_one_line(source: str, message: str) -> None:
 
 def test_a_preset_alone_cannot_be_trained() -> None:
     result = CliRunner().invoke(app, ["preset:nano"])
-    assert result.exit_code == 1 and "cannot read the recipe preset:nano" in result.output
+    assert result.exit_code == 1 and "add --plan" in result.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused_before_anything_is_recorded(recipe: Path) -> None:
+    for device, message in (("cuda", "sees no NVIDIA GPU"), ("tpu", "is no device")):
+        result = CliRunner().invoke(app, [str(recipe), "--device", device])
+        assert result.exit_code == 1 and message in result.output and "Traceback" not in result.output
+    assert not (recipe.parent / "expert").exists()
+
+
+def test_runs_that_are_there_count_as_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar that began at nothing after a stop would look as if they were lost."""
+    (tmp_path / "train-00000-0").mkdir(parents=True)
+    seen: list[tuple[int, int]] = []
+    view = View(progress_bars())
+    monkeypatch.setattr(view, "report", lambda _, done, of, __: seen.append((done, of)))
+    monkeypatch.setattr("wam_tools.train.record_runs", lambda *_, **__: iter(range(2)))
+    record_missing(DataSet("expert", tmp_path, Recording("train", 3, "expert")), None, 1, view)
+    assert seen == [(2, 3), (3, 3)]

@@ -27,10 +27,9 @@ Json = Annotated[Path | None, typer.Option(help="Write the answer to this file t
 @app.command("list")
 def list_models(json: Json = None) -> None:
     """The bundled checkpoints, and the presets. Exit status 1 when a checkpoint is broken."""
-    folder = prefix("wam_models") / "share" / "wam_models" / "bundled"
-    models = [_summary(path) for path in sorted(folder.glob("*/"))]
+    models = [_summary(path) for path in _bundled()]
     show_table(
-        f"checkpoints in {folder}",
+        f"checkpoints in {_bundled_folder()}",
         ("name", "model", "MB", "state"),
         ((each["name"], each["model_id"] or "", f"{each['bytes'] / 1e6:.1f}", each["state"]) for each in models),
     )
@@ -87,7 +86,10 @@ def verify(model: Model, json: Json = None) -> None:
     except CheckpointError as error:
         raise _refusal(error) from error
     spec = policy.spec
-    console.print(f"{spec.model_id} is whole and loads: {spec.horizon} points every {spec.dt} s", highlight=False)
+    untrained = "" if spec.trained else "; it was never trained: its plans mean nothing"
+    console.print(
+        f"{spec.model_id} is whole and loads: {spec.horizon} points every {spec.dt} s{untrained}", highlight=False
+    )
     _write(json, {"model_id": spec.model_id, "horizon": spec.horizon, "dt": spec.dt, "image_size": spec.image_size})
 
 
@@ -114,6 +116,9 @@ def convert(
 
     try:
         chosen = find_preset(preset)
+        if not source.exists() and chosen.backbone.source:
+            fetch = f"hf download {chosen.backbone.source} --local-dir {source}"
+            raise ValueError(f"there is nothing at {source}: fetch the weights first, for example `{fetch}`")
         with Progress(*Progress.get_default_columns(), DownloadColumn(), console=console, transient=True) as bar:
             row = bar.add_task(preset, total=None)
             made = make(
@@ -174,10 +179,23 @@ def _readable(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(model: str, *, every_hash: bool = False) -> Checkpoint:
+    if model in PRESETS:
+        raise _refusal(ValueError(f"{model} is a preset and has no files: see `wam models info {model}`"))
+    if not Path(find_model(model)).exists():
+        bundled = ", ".join(path.name for path in _bundled())
+        raise _refusal(ValueError(f"no checkpoint at {model}: give a directory, or a bundled model ({bundled})"))
     try:
         return open_checkpoint(Path(find_model(model)), every_hash=every_hash)
     except CheckpointError as error:
         raise _refusal(error) from error
+
+
+def _bundled_folder() -> Path:
+    return prefix("wam_models") / "share" / "wam_models" / "bundled"
+
+
+def _bundled() -> list[Path]:
+    return sorted(_bundled_folder().glob("*/"))
 
 
 def _refusal(error: ValueError) -> typer.Exit:

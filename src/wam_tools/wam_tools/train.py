@@ -11,14 +11,15 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from wam_models.checkpoint import MANIFEST, CheckpointError
+from wam_models.checkpoint import MANIFEST
 from wam_models.data.bags import BagError
+from wam_models.runtime.ladder import make_device
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
 from wam_models.training.scale import Processes
 from wam_models.training.train import train_round
-from wam_sim.recording import record_runs
+from wam_sim.recording import missing_runs, record_runs
 from wam_tools.output import console
-from wam_tools.train_plan import show_plan
+from wam_tools.train_plan import PRESET, show_plan
 
 LOG_PERIOD = 30.0  # s
 
@@ -47,6 +48,9 @@ def train(
         if plan:
             show_plan(config, windows, json)
             return
+        if config.startswith(PRESET):
+            raise RecipeError(f"{config} has no data to train on: add --plan to see what it takes, or give a recipe")
+        make_device(device)  # before hours of recording, not after them
         recipe = read_recipe(Path(config))
         _check_bundle(recipe.bundle)
         processes = Processes(device)
@@ -55,7 +59,7 @@ def train(
         if recipe.bundle is not None and processes.first:
             _replace(recipe.bundle, checkpoint)
         processes.close()
-    except (RecipeError, BagError, CheckpointError, FileExistsError) as error:
+    except (ValueError, BagError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
@@ -125,6 +129,7 @@ def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: V
     if wanted.driver == "policy" and checkpoint is None:
         raise RecipeError(f"data {data.name!r} is driven by a policy, and the first round has none: add a start")
     policy = checkpoint if wanted.driver == "policy" else None
+    missing = missing_runs(data.folder, wanted.split, wanted.runs, wanted.first_seed, wanted.starts)
     runs = record_runs(
         data.folder,
         wanted.split,
@@ -135,7 +140,7 @@ def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: V
         what_ifs=wanted.what_ifs,
         policy=policy,
     )
-    for done, _ in enumerate(runs, 1):
+    for done, _ in enumerate(runs, wanted.runs - len(missing) + 1):
         view.report(f"runs of {data.name}", done, wanted.runs, {})
 
 

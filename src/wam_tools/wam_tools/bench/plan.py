@@ -39,7 +39,7 @@ def plan(
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file too.")] = None,
 ) -> None:
     """From pictures of a camera, 1280 wide, on the host to actions on it: they are resized, embedded, planned with.
-    Exit status 1 when something asked for cannot be had here."""
+    Exit status 1 when something asked for by name cannot be had here; `all` leaves out what cannot."""
     try:
         measurement = Measurement(
             preset=preset,
@@ -101,8 +101,11 @@ def _show(report: dict[str, Any]) -> None:
     for reason in report["left_out"].values():
         console.print(reason, highlight=False, markup=False)
     for number, ratio in report["plain_over_cached"].items():
-        console.print(f"{number} steps: cached is {ratio:.1f} times as fast as plain", highlight=False)
-    if apart := max((values["apart"] for _, _, values in plans), default=0.0):
+        console.print(
+            f"{number} step{'s' * (number != '1')}: cached is {ratio:.1f} times as fast as plain", highlight=False
+        )
+    if len(report["rungs"]) > 1:
+        apart = max(values["apart"] for _, _, values in plans)
         console.print(f"actions differ between rungs by at most {apart:.0e}, where 1 is the noise", highlight=False)
 
 
@@ -113,7 +116,7 @@ def _row(report: dict[str, Any], rung: str, label: str, values: dict[str, Any]) 
     paper = (report["paper_ms"] or {}).get("with_video" if video else str(steps))
     return (
         rung,
-        f"{steps} steps" if label == str(steps) else f"{steps}, {label.replace('_', ' ')}",
+        f"{steps} step{'s' * (steps > 1)}" if label == str(steps) else f"{steps}, {label.replace('_', ' ')}",
         *(f"{stages[name]:.1f}" if name in stages else "" for name in _STAGES),
         f"{stages['flow'] / steps:.1f}",
         f"{values['p50_ms']:.1f}",
