@@ -1,12 +1,13 @@
 """Tracking a timed trajectory with a car, which can steer and drive but not step sideways.
 
-It answers like any tracker with true velocities, the yaw rate that of the curvature it wants at its speed; a steering
-angle is made of them where the wheelbase is known. Curvatures are 1/m, left positive.
+A tracker for cars answers like any other with true velocities, the yaw rate being that of the wanted curvature at that
+speed; a steering angle is made of them where the wheelbase is known. Curvatures are 1/m, left positive.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,57 @@ class AckermannTracker:
         """The rear axle of a car there, as seen from that of a car here."""
         back = (-self.rear_axle, 0.0, 0.0)
         return relative(compose(here, back), compose(there, back))
+
+
+class WaypointPid:
+    """The steering law of LMDrive's agent and of InterFuser's, whose constants are the same: towards the middle of the
+    waypoints 0.5 and 1.0 s ahead, by a PID on their bearing. Its speed is what those two waypoints are apart, and zero
+    where that is less than 0.1 m/s or the car is a tenth too fast.
+
+    Source: opendilab/LMDrive, leaderboard/team_code, pid_controller.py and lmdriver_config.py. What steers there is a
+    share of the largest angle; max_steering: rad, that angle, 70 degrees for most cars of CARLA; wheelbase: m. The
+    integral is the mean of 40 calls at 10 Hz there, and of `window` seconds here.
+
+    Raises ValueError unless both are above 0 and finite.
+    """
+
+    gains = (1.25, 0.75, 0.3)
+    window = 4.0
+    applied = 0.8  # of the answer
+
+    def __init__(self, wheelbase: float = 2.88, max_steering: float = 1.22) -> None:
+        for name, value in (("wheelbase", wheelbase), ("max_steering", max_steering)):
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {value}")
+        self._wheelbase, self._max_steering = wheelbase, max_steering
+        self._bearings: deque[tuple[float, float]] = deque()
+
+    def command(self, reference: Reference, now: float, pose: np.ndarray, twist: np.ndarray) -> TrackerOutput:
+        """See Tracker."""
+        here: Vector = tuple(pose.tolist())
+        age, measured = now - reference.stamp, float(twist[0])
+        present, _ = reference.sample(age)
+        first, second = (relative(here, reference.sample(age + seconds)[0]) for seconds in (0.5, 1.0))
+        wanted = 2.0 * math.hypot(second[0] - first[0], second[1] - first[1])
+        speed = 0.0 if wanted < 0.1 or measured > 1.1 * wanted else wanted
+        aim = 0.5 * (first[0] + second[0]), 0.5 * (first[1] + second[1])
+        bearing = math.atan2(aim[1], aim[0]) / (0.5 * math.pi) if measured >= 0.01 else 0.0
+        share = max(-1.0, min(1.0, self._pid(now, bearing)))
+        curvature = math.tan(self.applied * share * self._max_steering) / self._wheelbase
+        _, cross_track, heading_error = relative(present, here)
+        return TrackerOutput(np.array([speed, 0.0, speed * curvature]), cross_track, heading_error, age)
+
+    def _pid(self, now: float, error: float) -> float:
+        """The derivative is the change over a tenth of a second, as of two calls there."""
+        if self._bearings and now < self._bearings[-1][0]:
+            self._bearings.clear()  # the clock began anew
+        self._bearings.append((now, error))
+        while self._bearings[0][0] < now - self.window:
+            self._bearings.popleft()
+        before = next((value for time, value in reversed(self._bearings) if time <= now - 0.1), error)
+        mean = sum(value for _, value in self._bearings) / len(self._bearings)
+        proportional, integral, derivative = self.gains
+        return proportional * error + integral * mean + derivative * (error - before)
 
 
 def _initial_curvature(target: Vector, shortest: float) -> float:

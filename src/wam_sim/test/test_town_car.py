@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wam_controller.ackermann import AckermannTracker, steering_angle
-from wam_controller.tracker import make_reference
+from wam_controller.ackermann import AckermannTracker, WaypointPid, steering_angle
+from wam_controller.tracker import Tracker, make_reference
 from wam_models.se2 import Vector, compose, relative
 from wam_models.types import Trajectory
 from wam_sim.town.car import CarModel, CarState, outline, step_car
@@ -26,10 +26,10 @@ def above(axle: Vector) -> Vector:
     return compose(axle, (CAR.rear, 0.0, 0.0))
 
 
-def drive(curve: Curve, speed: float, latency: float, lead: float, start: CarState, seconds: float) -> np.ndarray:
+def drive(curve: Curve, speed: float, latency: float, tracker: Tracker, start: CarState, seconds: float) -> np.ndarray:
     """The rear axle along a curve that is planned anew ten times a second, as a policy would that knows the way;
     commands come `latency` s late. Metres of the axle beside the curve at every tick."""
-    tracker, state = AckermannTracker(rear_axle=CAR.rear, lead=lead), start
+    state = start
     waiting: deque[tuple[float, float]] = deque([(0.0, 0.0)] * round(latency / TICK))
     beside, reference, steering, places = [], None, 0.0, curve.poses(0.25)
     for tick in range(round(seconds / TICK)):
@@ -54,25 +54,35 @@ for curvature in (1 / 30.0, -1 / 30.0, 1 / 20.0, -1 / 40.0):
 WINDING = Curve(tuple(BENDS))
 
 
-@pytest.mark.parametrize(("latency", "bound"), [(0.0, 0.15), (0.1, 0.2), (0.3, 0.4)])  # s, m
+def cubic(lead: float) -> AckermannTracker:
+    return AckermannTracker(rear_axle=CAR.rear, lead=lead)
+
+
 @pytest.mark.parametrize(
-    ("curve", "speed"), [(ROUND, 7.0), (WINDING, 7.0), (WINDING, 3.0)], ids=["round", "fast", "slow"]
+    ("curve", "speed"), [(ROUND, 7.0), (WINDING, 7.0), (WINDING, 3.0)], ids=["round", "winding", "slow"]
 )
-def test_a_car_keeps_to_the_middle_of_its_way(curve: Curve, speed: float, latency: float, bound: float) -> None:
-    start = CarState(above(curve.pose(0.0)), speed)
-    beside = drive(curve, speed, latency, latency + 0.15, start, 0.9 * curve.length / speed)
+@pytest.mark.parametrize(
+    ("tracker", "latency", "bound"),
+    [("cubic", 0.0, 0.15), ("cubic", 0.1, 0.2), ("cubic", 0.3, 0.4), ("lmdrive", 0.0, 0.6), ("lmdrive", 0.1, 0.6)],
+)  # s, m
+def test_a_car_keeps_to_the_middle_of_its_way(
+    curve: Curve, speed: float, tracker: str, latency: float, bound: float
+) -> None:
+    made = cubic(latency + 0.15) if tracker == "cubic" else WaypointPid(CAR.wheelbase)
+    beside = drive(curve, speed, latency, made, CarState(above(curve.pose(0.0)), speed), 0.9 * curve.length / speed)
     assert beside.max() < bound
 
 
 def test_what_the_command_waits_for_is_made_up_for() -> None:
     start = CarState(above(WINDING.pose(0.0)), 7.0)
-    known, unknown = (drive(WINDING, 7.0, 0.3, lead, start, 16.0).max() for lead in (0.45, 0.0))
+    known, unknown = (drive(WINDING, 7.0, 0.3, cubic(lead), start, 16.0).max() for lead in (0.45, 0.0))
     assert known < unknown
 
 
-def test_a_car_beside_its_way_comes_back_to_it_without_swinging() -> None:
+@pytest.mark.parametrize("tracker", [cubic(0.25), WaypointPid(CAR.wheelbase)], ids=["cubic", "lmdrive"])
+def test_a_car_beside_its_way_comes_back_to_it_without_swinging(tracker: Tracker) -> None:
     straight = Curve((Arc((0.0, 0.0, 0.0), 200.0),))
-    beside = drive(straight, 7.0, 0.1, 0.25, CarState((0.0, 1.0, 0.0), 7.0), 8.0)
+    beside = drive(straight, 7.0, 0.1, tracker, CarState((0.0, 1.0, 0.0), 7.0), 12.0)
     assert beside[0] > 0.9 and beside[-1] < 0.05
     settled = int(np.argmax(beside < 0.1))
     assert beside[settled:].max() < 0.2
@@ -149,3 +159,24 @@ def test_a_plan_that_stops_or_reverses_is_not_driven_backwards() -> None:
         reference = make_reference(Trajectory(0.0, 0.5, poses), np.zeros(3))
         twist = AckermannTracker().command(reference, 0.1, np.zeros(3), np.zeros(3)).twist
         assert twist.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("measured", "speed"), [(7.0, 7.0), (7.6, 7.0), (7.8, 0.0)])
+def test_lmdrives_law_brakes_where_the_car_is_a_tenth_too_fast(measured: float, speed: float) -> None:
+    poses = np.array([[3.5 * (i + 1), 0.0, 0.0] for i in range(8)])
+    reference = make_reference(Trajectory(0.0, 0.5, poses), np.zeros(3))
+    twist = WaypointPid().command(reference, 0.0, np.zeros(3), np.array([measured, 0.0, 0.0])).twist
+    assert twist == pytest.approx([speed, 0.0, 0.0])
+
+
+def test_lmdrives_law_steers_by_its_published_gains() -> None:
+    """At the first call the mean of the window is the bearing itself: 1.25 + 0.75 of it, and 0.8 of that is applied."""
+    bearing, moving = 0.1, np.array([7.0, 0.0, 0.0])
+    steps = 3.5 * np.arange(1, 9)
+    poses = np.stack([steps * math.cos(bearing), steps * math.sin(bearing), np.full(8, bearing)], axis=1)
+    law = WaypointPid(wheelbase=2.88, max_steering=1.22)
+    for stamp in (5.0, 0.0):  # the clock begins anew, and so does the window
+        reference = make_reference(Trajectory(stamp, 0.5, poses), np.zeros(3))
+        speed, _, yaw_rate = law.command(reference, stamp, np.zeros(3), moving).twist
+        angle = steering_angle((speed, 0.0, yaw_rate), 2.88, before=0.0)
+        assert angle == pytest.approx(0.8 * 2.0 * bearing / (0.5 * math.pi) * 1.22)
