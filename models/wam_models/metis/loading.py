@@ -22,7 +22,7 @@ from wam_models.metis.planning import MetisPolicy
 from wam_models.preprocessing import Normaliser, Preprocessing
 from wam_models.runtime.gate import Difference, check
 from wam_models.runtime.ladder import Rung, make_device, make_rung
-from wam_models.runtime.memory import available_memory, is_out_of_memory
+from wam_models.runtime.memory import available_memory, does_not_fit, is_out_of_memory
 from wam_models.runtime.precision import cast_autoencoder, cast_transformer, keeps_float32, make_precision, name_of
 from wam_models.runtime.stages import StageClock
 from wam_models.wan.instructions import Instructions
@@ -72,9 +72,7 @@ def load_metis(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CheckpointError(
-            f"{checkpoint.model_id} does not fit on {device}: free memory there, or choose another device ({error})"
-        ) from None
+        raise CheckpointError(does_not_fit(checkpoint.model_id, device, error)) from None
     return MetisPolicy(
         parts,
         engine,

@@ -25,7 +25,7 @@ from wam_models.preprocessing import (
     state_vector,
     to_poses,
 )
-from wam_models.runtime.memory import is_out_of_memory
+from wam_models.runtime.memory import does_not_fit, is_out_of_memory
 from wam_models.runtime.stages import StageClock
 from wam_models.types import ImaginedVideo, Observation, Plan, Refusal, RefusalReason, Trajectory
 from wam_models.wan.instructions import Instructions
@@ -132,10 +132,7 @@ class MetisPolicy(Policy):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise ValueError(
-                f"{self.spec.model_id} does not fit on {self._device}: free memory there, or choose another device "
-                f"({error})"
-            ) from None
+            raise ValueError(does_not_fit(self.spec.model_id, self._device, error)) from None
 
     @torch.inference_mode()
     def plan(self, observation: Observation) -> Plan | Refusal:
@@ -149,7 +146,8 @@ class MetisPolicy(Policy):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            return Refusal(RefusalReason.OUT_OF_MEMORY, f"{self.spec.model_id} does not fit on {self._device}: {error}")
+            message = does_not_fit(self.spec.model_id, self._device, error)
+            return Refusal(RefusalReason.OUT_OF_MEMORY, message)
 
     def _plan(self, observation: Observation) -> Plan | Refusal:
         clock = StageClock(self._device)

@@ -18,6 +18,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(telltale in str(error).lower() for telltale in _TELLTALES)
 
 
+def does_not_fit(model_id: str, device: object, error: BaseException) -> str:
+    """What to say then."""
+    return f"{model_id} does not fit on {device}: free memory there, or choose another device ({error})"
+
+
 def available_memory(device: torch.device) -> int:
     """Bytes that a process could take there."""
     if device.type == "cuda":

@@ -33,11 +33,6 @@ class CarModel:
     acceleration: float = 3.0
     braking: float = 8.0
 
-    @property
-    def max_curvature(self) -> float:
-        """1/m, of the rear axle's path."""
-        return math.tan(self.max_steering) / self.wheelbase
-
 
 @dataclass(frozen=True)
 class CarState:

@@ -75,10 +75,6 @@ class Curve:
         arc, start = self._at(s)
         return arc.pose(s - start)
 
-    def curvature(self, s: float) -> float:
-        """1/m, left positive."""
-        return self._at(s)[0].curvature
-
     def beside(self, offset: float) -> Curve:
         """The curve `offset` metres to the left. Raises ValueError where a bend is too tight for it."""
         return Curve(tuple(arc.beside(offset) for arc in self.arcs))

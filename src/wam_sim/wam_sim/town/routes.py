@@ -1,4 +1,4 @@
-"""Ways to drive: lane after lane, with what a passenger would say before each junction."""
+"""Ways to drive: lane after lane, with the turns at junctions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ import numpy as np
 
 from wam_models.se2 import Vector
 from wam_sim.town.network import Lane, LaneId, RoadNetwork
-
-# What is said before a junction, by the turn that the route takes in it.
-SAYINGS = {
-    "left": ("turn left at the next junction", "take the next left", "at the junction turn left"),
-    "right": ("turn right at the next junction", "take the next right", "at the junction turn right"),
-    "straight": ("go straight on at the next junction", "drive straight ahead", "keep straight on at the junction"),
-}
-FOLLOW = ("follow the road", "stay in your lane", "keep following this road")
 
 
 @dataclass(frozen=True)
@@ -50,11 +42,6 @@ class Route:
         """In the middle of the lane, `s` metres along."""
         lane, along = self.at(s)
         return lane.centre.pose(along)
-
-    def curvature(self, s: float) -> float:
-        """1/m, left positive."""
-        lane, along = self.at(s)
-        return lane.centre.curvature(along)
 
     def next_turn(self, s: float) -> tuple[float, str] | None:
         """m to the next junction on the route and the turn there; None behind the last. Within a junction it is 0."""
