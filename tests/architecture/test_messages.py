@@ -8,9 +8,13 @@ from importlib import import_module
 import pytest
 from architecture.tree import ROOT
 
+from wam_controller.limits import LimitHit
+from wam_controller.plan_freshness import Level
+from wam_controller.safety_gate import GateState
+
 MESSAGES = sorted((ROOT / "src" / "wam_msgs" / "msg").glob("*.msg"))
 LINE = re.compile(
-    r"^(?P<type>[\w/]+(?:\[\w*\])?)\s+(?P<name>\w+)(?P<constant>\s*=\s*\S+)?"
+    r"^(?P<type>[\w/]+(?:\[\w*\])?)\s+(?P<name>\w+)(?P<constant>\s*=\s*(?P<value>\S+))?"
     r"\s*(?:#\s*(?P<comment>.+))?$"
 )
 UNIT = re.compile(
@@ -64,3 +68,28 @@ def test_the_built_messages_are_these(path):
     assert list(built.get_fields_and_field_types()) == [
         field["name"] for message, field in fields() if message == path.stem and not field["constant"]
     ]
+
+
+def constants(message: str, prefix: str) -> dict[str, int]:
+    """Those of a message as it is written, by their names without the prefix."""
+    return {
+        field["name"].removeprefix(prefix): int(field["value"])
+        for found, field in fields()
+        if found == message and field["constant"] and field["name"].startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "prefix", "members"),
+    [
+        ("ControllerStatus", "LIMIT_", LimitHit),
+        ("SafetyStatus", "LIMIT_", LimitHit),
+        ("ControllerStatus", "LEVEL_", Level),
+        ("SafetyStatus", "STATE_", GateState),
+    ],
+)
+def test_what_the_code_says_as_a_number_means_the_same_in_its_message(message, prefix, members):
+    said = {name: int(value) for name, value in members.__members__.items() if name != "NONE"}
+    assert constants(message, prefix) == said
+    built = getattr(import_module("wam_msgs.msg"), message)
+    assert {name: getattr(built, prefix + name) for name in said} == said

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from wam_controller.control_loop import ControlLoop
-from wam_controller.limits import AccelerationLimits, LimitHit, VelocityLimits
+from wam_controller.limits import HolonomicLimits, LimitHit
 from wam_controller.plan_freshness import FreshnessLimits, Level
-from wam_controller.tracker import make_reference, make_tracker
+from wam_controller.tracker import make_reference
+from wam_controller.trackers import make_tracker
 from wam_models.types import Trajectory
 
 ZERO = np.zeros(3)
@@ -24,7 +25,7 @@ def straight(speed: float = 0.8, stamp: float = 0.0):
 
 @pytest.fixture
 def loop() -> ControlLoop:
-    return ControlLoop(make_tracker("holonomic"), FreshnessLimits(), VelocityLimits(), AccelerationLimits())
+    return ControlLoop(make_tracker("holonomic"), FreshnessLimits(), HolonomicLimits())
 
 
 def drive(loop: ControlLoop, seconds: float, reference=None, start: float = 0.0):

@@ -9,7 +9,7 @@ import pytest
 
 from wam_controller.control_loop import ControlLoop
 from wam_controller.follower import Follower, FollowerConfig, Placed
-from wam_controller.limits import AccelerationLimits, VelocityLimits
+from wam_controller.limits import HolonomicLimits
 from wam_controller.plan_freshness import FreshnessLimits, Level
 from wam_controller.tracker import HolonomicTracker, make_reference
 from wam_models.types import Trajectory
@@ -26,7 +26,7 @@ class Controller:
     """A follower with a clock, and odometry that goes on by itself."""
 
     def __init__(self) -> None:
-        loop = ControlLoop(HolonomicTracker(), FreshnessLimits(), VelocityLimits(), AccelerationLimits())
+        loop = ControlLoop(HolonomicTracker(), FreshnessLimits(), HolonomicLimits())
         self.follower = Follower(loop, FollowerConfig())
         self.now = 100.0
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wam_controller.limits import AccelerationLimits, LimitHit, VelocityLimits
+from wam_controller.limits import AccelerationLimits, HolonomicLimits, LimitHit, Motion, VelocityLimits
 
 VELOCITY = VelocityLimits(vx_min=-0.3, vx_max=1.2, vy_max=0.4, yaw_rate_max=1.2)
 ACCELERATION = AccelerationLimits(linear=1.5, angular=3.0)
@@ -89,6 +89,18 @@ def test_a_ramp_to_zero_keeps_the_curvature_and_arrives():
         assert hit is LimitHit.ACCELERATION
     twist, _ = ACCELERATION.apply(np.zeros(3), twist, 0.02)
     np.testing.assert_allclose(twist, 0.0, atol=1e-12)
+
+
+def test_the_brake_of_a_robot_has_a_ramp_of_its_own_where_one_is_given():
+    walking = Motion(np.array([1.0, 0.0, 0.0]))
+    gentle, hard = HolonomicLimits(), HolonomicLimits(deceleration=AccelerationLimits(2.5, 6.0))
+    for limits, rate in ((gentle, 1.5), (hard, 2.5)):
+        motion, hit = limits.brake(walking, 0.02)
+        np.testing.assert_allclose(motion.twist, [1.0 - rate * 0.02, 0.0, 0.0])
+        assert hit is LimitHit.ACCELERATION
+        again, _ = limits.ramp(np.array([1.0, 0.0, 0.0]), motion, 0.005)
+        assert again.twist[0] == pytest.approx(motion.twist[0] + 1.5 * 0.005)
+    assert str(hard) == str(VelocityLimits())
 
 
 def test_no_time_allows_no_change():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,14 +12,14 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from std_msgs.msg import Bool
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
 from wam_controller.controller_node import ControllerNode
@@ -120,7 +122,7 @@ class Upstream:
         self._command = node.create_publisher(TwistStamped, "cmd_vel_nav", qos.COMMAND)
         self._odometry = node.create_publisher(Odometry, "odom", qos.ODOMETRY)
         self._ready = node.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
-        self.status = SafetyStatus()
+        self.status, self.turn = SafetyStatus(), 0.0
         node.create_subscription(SafetyStatus, "safety/status", self._on_status, qos.LATCHED_STATUS)
         self.timer = node.create_timer(0.02, self.publish)
 
@@ -138,7 +140,7 @@ class Upstream:
         stamp = time_message(self._stage.mine.get_clock().now().nanoseconds * 1e-9)
         command, odometry = TwistStamped(), Odometry()
         command.header.stamp = odometry.header.stamp = stamp
-        command.twist.linear.x = 0.5
+        command.twist.linear.x, command.twist.angular.z = 0.5, self.turn
         self._command.publish(command)
         self._odometry.publish(odometry)
 
@@ -193,3 +195,47 @@ def test_a_gate_passes_a_command_on_at_once_but_never_many_in_a_tick(stage):
     stage.mine.create_timer(0.002, upstream.publish)
     stage.run(1.0)
     assert 20 <= len(passed) - before <= 79  # three a tick: two at once, and the one that was owed
+
+
+def car_gate() -> SafetyGateNode:
+    """That of a car, which has a wheelbase of 2.5 m and another message too."""
+    settings = {"kinematics": "ackermann", "wheelbase": 2.5, "ackermann_drive": True}
+    return SafetyGateNode(parameter_overrides=[rclpy.Parameter(name, value=value) for name, value in settings.items()])
+
+
+@pytest.mark.parametrize("stage", [car_gate], indirect=True)
+def test_a_car_is_told_its_speed_and_the_angle_of_its_wheels_beside_its_true_velocities(stage):
+    pytest.importorskip("ackermann_msgs")
+    from ackermann_msgs.msg import AckermannDriveStamped
+
+    upstream, twists, drives = Upstream(stage), [], []
+    upstream.turn = 0.05
+    upstream.say_ready(True)
+    stage.mine.create_subscription(TwistStamped, "cmd_vel", twists.append, qos.COMMAND)
+    stage.mine.create_subscription(AckermannDriveStamped, "ackermann_cmd", drives.append, qos.COMMAND)
+    stage.until(lambda: upstream.engage().success)
+    stage.until(lambda: twists and twists[-1].twist.linear.x == 0.5 and twists[-1].twist.angular.z == 0.05)
+    stage.until(lambda: drives[-1].drive.speed == 0.5)
+    angle = math.atan(2.5 * 0.05 / 0.5)
+    stage.until(lambda: drives[-1].drive.steering_angle == pytest.approx(angle))
+    assert drives[-1].header.frame_id == "base_link" and drives[-1].header.stamp.sec > 0
+    assert stage.call(Trigger, "safety_gate/estop", Trigger.Request()).success
+    stage.until(lambda: drives[-1].drive.speed == 0.0 and not twists[-1].twist.linear.x)
+    assert drives[-1].drive.steering_angle == pytest.approx(angle)
+    drives.clear()
+    stage.node.trigger_deactivate()
+    stage.until(lambda: drives)
+    assert drives[-1].drive.speed == 0.0 and drives[-1].drive.steering_angle == pytest.approx(angle)
+
+
+def test_a_gate_that_lacks_the_message_it_shall_publish_names_the_fix_and_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ackermann_msgs.msg", None)  # as if it were not installed
+    stage, heard = Stage(car_gate), []
+    stage.mine.create_subscription(DiagnosticArray, "/diagnostics", heard.append, qos.DIAGNOSTICS)
+    try:
+        stage.node.autostart()
+        stage.until(lambda: any(message.status[0].level == DiagnosticStatus.ERROR for message in heard))
+        assert "apt install ros-$ROS_DISTRO-ackermann-msgs" in heard[-1].status[0].message
+        assert stage.mine.count_publishers("cmd_vel") == stage.mine.count_publishers("ackermann_cmd") == 0
+    finally:
+        stage.close()

@@ -8,7 +8,7 @@ import pytest
 
 from wam_controller.parameters import Parameter
 from wam_controller.safety_gate import GateConfig
-from wam_controller.settings import CONTROLLER, GATE, make_follower, make_gate
+from wam_controller.settings import CONTROLLER, GATE, make_follower, make_gate, make_limits
 
 RATE = Parameter("rate", 50.0, "Hz", 10, 200)
 COUNT = Parameter("count", 5, "frames", 2, 100)
@@ -56,13 +56,8 @@ def test_the_defaults_of_the_gates_parameters_are_those_of_its_config():
     config = GateConfig()
     shared = set(defaults) & set(vars(config))
     assert shared >= {"command_timeout", "odometry_timeout", "resume_window"}
-    assert {name: defaults[name] for name in shared - {"acceleration", "deceleration"}} == {
-        name: getattr(config, name) for name in shared - {"acceleration", "deceleration"}
-    }
-    assert (defaults["deceleration"], defaults["yaw_deceleration"]) == (
-        config.deceleration.linear,
-        config.deceleration.angular,
-    )
+    assert {name: defaults[name] for name in shared} == {name: getattr(config, name) for name in shared}
+    assert make_limits(defaults) == config.limits
 
 
 def test_parameters_that_contradict_each_other_are_refused_with_the_rule():

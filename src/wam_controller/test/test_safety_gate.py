@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from wam_controller.limits import AccelerationLimits, LimitHit
+from wam_controller.car_limits import CarLimits
+from wam_controller.limits import AccelerationLimits, HolonomicLimits, LimitHit, Limits
 from wam_controller.safety_gate import GateConfig, GateOutput, GateState, Reason, SafetyGate
 
 ZERO = np.zeros(3)
@@ -357,13 +358,14 @@ class AnyOrder(RuleBasedStateMachine):
     """Whatever happens in whatever order: what leaves the gate is finite, within limits, changes no faster than the
     brakes, and is not zero only while a human's engagement of a robot that is ready holds."""
 
+    limits: Limits = GateConfig().limits
+    steady = WALK
+
     def __init__(self) -> None:
         super().__init__()
-        self.bench = Bench(ready=None)
+        self.bench = Bench(ready=None, limits=self.limits)
         self.engaged = self.ready = False
-        self.previous = ZERO
-        self.output = self.bench.gate.step(self.bench.now)
-        self.jumped = False
+        self.output = self.previous = self.bench.gate.step(self.bench.now)
 
     values = st.one_of(st.floats(-5.0, 5.0), st.just(math.nan), st.just(math.inf))
     streams = st.one_of(st.none(), st.tuples(values, values, values).map(np.array), st.just(WALK), st.just(ZERO))
@@ -371,13 +373,13 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(command=streams, odometry=streams, ticks=st.integers(1, 40))
     def time_passes(self, command, odometry, ticks):
         for _ in range(ticks):
-            self.previous, self.jumped = self.output.twist, False
+            self.previous = self.output
             self.output = self.bench.run(TICK, command, odometry)
             self.check()
 
     @rule()
     def steady_walk(self):
-        self.time_passes(WALK, ZERO, 60)
+        self.time_passes(self.steady, ZERO, 60)
 
     @rule(ready=st.booleans())
     def robot_speaks(self, ready):
@@ -393,6 +395,14 @@ class AnyOrder(RuleBasedStateMachine):
     def engage_a_robot_that_is_ready(self):
         self.robot_speaks(True)
         self.engage()
+
+    @rule()
+    def set_off(self):
+        self.clear()
+        self.robot_speaks(True)
+        self.steady_walk()
+        self.engage()
+        self.steady_walk()
 
     @rule()
     def disengage(self):
@@ -417,13 +427,13 @@ class AnyOrder(RuleBasedStateMachine):
     def check(self) -> None:
         twist, state = self.output.twist, self.output.state
         assert np.isfinite(twist).all()
-        assert GateConfig().velocity.excess(twist) <= 1e-9
+        assert self.limits.excess(twist) <= 1e-9
         if state is GateState.ESTOP:
             assert not twist.any()
         else:
-            assert (np.abs(twist - self.previous) <= np.array([2.5, 2.5, 6.0]) * TICK + 1e-9).all()
+            assert (np.abs(twist - self.previous.twist) <= np.array([2.5, 2.5, 6.0]) * TICK + 1e-9).all()
         if state is not GateState.ACTIVE:
-            assert np.linalg.norm(twist) <= np.linalg.norm(self.previous) + 1e-9
+            assert np.linalg.norm(twist) <= np.linalg.norm(self.previous.twist) + 1e-9
 
     @invariant()
     def only_a_human_makes_it_active_and_only_a_robot_that_is_ready(self):
@@ -434,7 +444,64 @@ TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 
 
+class CarInAnyOrder(AnyOrder):
+    """The same of a car: while the gate stops it, it brakes in each tick as hard as it may, along its path, whatever
+    jerk limit it has otherwise."""
+
+    limits = CarLimits(jerk=2.0, emergency_braking=6.0)
+    steady = np.array([7.0, 0.0, 0.3])
+
+    @rule(speed=st.floats(0.0, 8.0), share=st.floats(-1.0, 1.0), ticks=st.integers(1, 100))
+    def drive(self, speed, share, ticks):
+        self.time_passes(self.limits.within(np.array([speed, 0.0, 0.2 * share * speed]))[0], ZERO, ticks)
+
+    def check(self) -> None:
+        (speed, sideways, turn), state = self.output.twist, self.output.state
+        before, curvature = float(self.previous.twist[0]), self.output.curvature
+        assert math.isfinite(curvature) and sideways == 0.0 and turn == speed * curvature
+        assert self.limits.excess(self.output.twist) <= 1e-6
+        if state is GateState.ACTIVE:
+            assert -3.0 * TICK - 1e-9 <= speed - before <= 1.5 * TICK + 1e-9
+            turned = math.atan(2.88 * curvature) - math.atan(2.88 * self.previous.curvature)
+            assert abs(turned) <= 0.8 * TICK + 1e-9
+        else:
+            wanted = 0.0 if state is GateState.ESTOP else max(before - 6.0 * TICK, 0.0)
+            assert speed == pytest.approx(wanted, abs=1e-9)
+            assert curvature == self.previous.curvature
+
+
+TestCarInAnyOrder = CarInAnyOrder.TestCase
+TestCarInAnyOrder.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+
+
+def test_an_estop_of_a_car_is_zero_in_the_same_tick_however_it_was_driven_and_turns_no_wheel():
+    bench = Bench(limits=CarLimits(jerk=2.0, emergency_braking=6.0))
+    bench.run(0.1)
+    assert bench.gate.engage(bench.now).ok
+    before = bench.run(2.0, np.array([6.0, 0.0, 0.3]))
+    assert before.twist[0] > 1.0 and before.curvature > 0.0
+    bench.gate.estop()
+    output = bench.gate.step(bench.now)
+    assert not output.twist.any()
+    assert output.curvature == before.curvature
+    assert not bench.run(2.0, np.array([6.0, 0.0, 0.3])).twist.any()
+
+
+@pytest.mark.parametrize(
+    ("odometry", "latches"),
+    [([-0.6, 0.0, 0.0], True), ([9.0, 0.0, 0.0], True), ([6.0, 0.0, 1.2], True), ([4.0, 1.1, 0.76], False)],
+    ids=["rolls back", "too fast", "slides round", "turns, and its middle moves sideways"],
+)
+def test_a_car_that_moves_otherwise_than_it_may_latches(odometry, latches):
+    bench = Bench(limits=CarLimits(emergency_braking=6.0))
+    drive = np.array([4.0, 0.0, 0.3])
+    bench.run(0.1, drive)
+    assert bench.gate.engage(bench.now).ok
+    output = bench.run(0.6, drive, np.array(odometry))
+    assert (output.reason is Reason.ROBOT_OVER_LIMIT) == latches
+
+
 def test_the_deceleration_limit_is_the_ramp():
-    bench = Bench(deceleration=AccelerationLimits(1.0, 2.0)).walking()
+    bench = Bench(limits=HolonomicLimits(deceleration=AccelerationLimits(1.0, 2.0))).walking()
     bench.gate.disengage()
     assert bench.run(0.4).twist[0] == pytest.approx(0.4, abs=TICK)

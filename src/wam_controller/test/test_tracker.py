@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wam_controller.tracker import HolonomicTracker, InternNavPd, Reference, make_reference, make_tracker
+from wam_controller.tracker import HolonomicTracker, InternNavPd, Reference, make_reference
+from wam_controller.trackers import make_tracker
 from wam_models.se2 import advance, compose, constant_twist, relative, wrap
 from wam_models.types import Trajectory
 

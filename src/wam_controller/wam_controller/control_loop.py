@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wam_controller.limits import AccelerationLimits, LimitHit, VelocityLimits
+from wam_controller.limits import LimitHit, Limits, Motion
 from wam_controller.plan_freshness import FreshnessLimits, Level
 from wam_controller.tracker import Reference, Tracker
 
@@ -33,29 +33,22 @@ class ControlOutput:
 class ControlLoop:
     """Turns the newest reference into a command at every tick and remembers only the last command, for the ramps."""
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        freshness: FreshnessLimits,
-        velocity: VelocityLimits,
-        acceleration: AccelerationLimits,
-    ) -> None:
+    def __init__(self, tracker: Tracker, freshness: FreshnessLimits, limits: Limits) -> None:
         self._tracker = tracker
         self._freshness = freshness
-        self._velocity = velocity
-        self._acceleration = acceleration
+        self._limits = limits
         self.reset()
 
     def reset(self) -> None:
         """Forget the last command: the next one ramps up from zero."""
-        self._last = _ZERO
+        self._last = Motion(_ZERO)
         self._last_time: float | None = None
 
     def step(self, now: float, reference: Reference | None, pose: np.ndarray, twist: np.ndarray) -> ControlOutput:
         """The command at `now` (s, the clock of the stamps; a clock that jumps back allows no change in that tick).
 
         reference: the newest plan, or None; pose: (3,) base_link in odom; twist: (3,) measured, in base_link. Without a
-        plan, with one too old, or with a pose that is not finite the command ramps to zero.
+        plan, with one too old, or with a pose that is not finite the robot brakes.
         """
         seconds = 0.0 if self._last_time is None else min(max(now - self._last_time, 0.0), _LONGEST_TICK)
         self._last_time = now
@@ -65,10 +58,11 @@ class ControlLoop:
             level, scale = self._freshness.assess(age, reference.horizon)
             if level is not Level.STOP:
                 tracked = self._tracker.command(reference, now, pose, twist)
-                within, hit = self._velocity.apply(tracked.twist)
+                within, hit = self._limits.within(tracked.twist)
                 target = scale * within
-        self._last, ramp_hit = self._acceleration.apply(target, self._last, seconds)
         if tracked is None:
-            return ControlOutput(self._last, _ZERO, level, ramp_hit, age)
+            self._last, hit = self._limits.brake(self._last, seconds)
+            return ControlOutput(self._last.twist, _ZERO, level, hit, age)
+        self._last, ramp_hit = self._limits.ramp(target, self._last, seconds)
         errors = tracked.cross_track, tracked.heading_error
-        return ControlOutput(self._last, tracked.twist, level, hit | ramp_hit, age, *errors)
+        return ControlOutput(self._last.twist, tracked.twist, level, hit | ramp_hit, age, *errors)

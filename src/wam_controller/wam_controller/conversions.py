@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -63,6 +64,28 @@ def command_message(twist: np.ndarray, moment: float) -> TwistStamped:
     message = TwistStamped(twist=twist_message(twist))
     message.header.stamp = time_message(moment)
     message.header.frame_id = "base_link"
+    return message
+
+
+def drive_type() -> type:
+    """AckermannDriveStamped. Raises ValueError with the fix where its package is missing: no wheel brings it."""
+    try:
+        from ackermann_msgs.msg import AckermannDriveStamped
+    except ImportError as error:
+        raise ValueError(
+            "ackermann_drive needs the package ackermann_msgs, which is missing: apt install "
+            "ros-$ROS_DISTRO-ackermann-msgs, or set ackermann_drive to false and let the car use cmd_vel"
+        ) from error
+    return AckermannDriveStamped
+
+
+def drive_message(speed: float, steering: float, moment: float) -> Any:
+    """The command of a car as an AckermannDriveStamped. speed: m/s; steering: rad at the wheels, left positive; moment:
+    s, when it was decided. Its rates are left at 0, as quickly as possible: the limits are in the command already."""
+    message = drive_type()()
+    message.header.stamp = time_message(moment)
+    message.header.frame_id = "base_link"
+    message.drive.speed, message.drive.steering_angle = speed, steering
     return message
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
+from typing import Protocol
 
 import numpy as np
+
+_ZERO = np.zeros(3)
 
 
 class LimitHit(IntFlag):
@@ -17,6 +20,42 @@ class LimitHit(IntFlag):
     VY = 2
     YAW_RATE = 4
     ACCELERATION = 8
+    CURVATURE = 16
+    LATERAL_ACCELERATION = 32
+    STEERING_RATE = 64
+    JERK = 128
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What was commanded last. twist: (3,) in base_link; of a car also acceleration: m/s^2 along, and curvature: 1/m,
+    left positive, where its wheels stand: a twist of zero no longer tells."""
+
+    twist: np.ndarray
+    acceleration: float = 0.0
+    curvature: float = 0.0
+
+    def halted(self) -> Motion:
+        """Standing, the wheels as they are."""
+        return replace(self, twist=_ZERO, acceleration=0.0)
+
+
+class Limits(Protocol):
+    """What the controller and the safety gate need to know of how a robot may move. Twists are (3,) in base_link."""
+
+    def within(self, twist: np.ndarray) -> tuple[np.ndarray, LimitHit]:
+        """The twist, made slower until the robot may have it, and which limits bit."""
+
+    def excess(self, twist: np.ndarray) -> float:
+        """How far the worst component lies beyond its bound, in m/s or rad/s; 0 or less is within."""
+
+    def ramp(self, target: np.ndarray, before: Motion, seconds: float) -> tuple[Motion, LimitHit]:
+        """The motion nearest to a target that is within the limits, `seconds` after `before`: a Motion at rest, or
+        the answer to the call before."""
+
+    def brake(self, before: Motion, seconds: float) -> tuple[Motion, LimitHit]:
+        """The same towards standing still, along the path, when something is wrong: nothing that is there for comfort
+        holds it up."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +131,33 @@ class AccelerationLimits:
         if ratio == 1.0:
             return twist, LimitHit.NONE
         return previous + ratio * np.array(change), LimitHit.ACCELERATION
+
+
+@dataclass(frozen=True)
+class HolonomicLimits:
+    """Limits of a robot that walks or rolls in every direction. deceleration: of `brake`; None: as acceleration."""
+
+    velocity: VelocityLimits = field(default_factory=VelocityLimits)
+    acceleration: AccelerationLimits = field(default_factory=AccelerationLimits)
+    deceleration: AccelerationLimits | None = None
+
+    def __str__(self) -> str:
+        return str(self.velocity)
+
+    def within(self, twist: np.ndarray) -> tuple[np.ndarray, LimitHit]:
+        """See Limits."""
+        return self.velocity.apply(twist)
+
+    def excess(self, twist: np.ndarray) -> float:
+        """See Limits."""
+        return self.velocity.excess(twist)
+
+    def ramp(self, target: np.ndarray, before: Motion, seconds: float) -> tuple[Motion, LimitHit]:
+        """See Limits."""
+        twist, hit = self.acceleration.apply(target, before.twist, seconds)
+        return Motion(twist), hit
+
+    def brake(self, before: Motion, seconds: float) -> tuple[Motion, LimitHit]:
+        """See Limits."""
+        twist, hit = (self.deceleration or self.acceleration).apply(_ZERO, before.twist, seconds)
+        return Motion(twist), hit

@@ -13,7 +13,7 @@ from enum import Enum, IntEnum
 
 import numpy as np
 
-from wam_controller.limits import AccelerationLimits, LimitHit, VelocityLimits
+from wam_controller.limits import AccelerationLimits, HolonomicLimits, LimitHit, Limits, Motion
 
 _ZERO = np.zeros(3)
 # A tick that comes later than this (a stalled process) may not change the velocity by more than a late one.
@@ -48,19 +48,18 @@ class Reason(Enum):
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Seconds unless said otherwise. command_timeout, odometry_timeout: oldest data that still lets the robot move;
-    future_tolerance: how far a stamp may lie ahead of the clock; over_limit_time: how long a limit may stay broken
-    before it latches; command_margin, robot_margin: m/s or rad/s beyond the limit that do not count as broken (the
-    robot's covers gait sway in the odometry); engage_speed: m/s or rad/s, engaging never takes over a robot that moves
-    faster; resume_window: a longer outage needs a human; require_ready: engage only once the robot has said that it is
-    ready, which False leaves out for a robot that never says so.
+    """Seconds unless said otherwise. limits: of what passes; their `brake` is the ramp to zero when something fails;
+    command_timeout, odometry_timeout: oldest data that still lets the robot move; future_tolerance: how far a stamp may
+    lie ahead of the clock; over_limit_time: how long a limit may stay broken before it latches; command_margin,
+    robot_margin: m/s or rad/s beyond the limit that do not count as broken (the robot's covers gait sway in the
+    odometry); engage_speed: m/s or rad/s, engaging never takes over a robot that moves faster; resume_window: a longer
+    outage needs a human; require_ready: engage only once the robot has said that it is ready, which False leaves out
+    for a robot that never says so.
 
     Raises ValueError when a time is not above 0 and finite, or a margin is below 0.
     """
 
-    velocity: VelocityLimits = field(default_factory=VelocityLimits)
-    acceleration: AccelerationLimits = field(default_factory=AccelerationLimits)
-    deceleration: AccelerationLimits = field(default_factory=lambda: AccelerationLimits(2.5, 6.0))
+    limits: Limits = field(default_factory=lambda: HolonomicLimits(deceleration=AccelerationLimits(2.5, 6.0)))
     command_timeout: float = 0.25
     odometry_timeout: float = 0.2
     future_tolerance: float = 0.05
@@ -90,13 +89,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class GateOutput:
-    """twist: (3,) issued, always finite; requested: (3,) the newest command, NaN when there was none."""
+    """twist: (3,) issued, always finite; requested: (3,) the newest command, NaN when there was none; curvature: 1/m,
+    left positive, that the wheels of a car are to have, standing or not; 0 of another robot."""
 
     twist: np.ndarray
     requested: np.ndarray
     state: GateState
     reason: Reason
     limits_hit: LimitHit
+    curvature: float = 0.0
 
 
 class _Watch:
@@ -148,7 +149,7 @@ class SafetyGate:
         self._ready: bool | None = None
         self._publishers: frozenset[str] = frozenset()
         self._trusted: frozenset[str] = frozenset()
-        self._issued = _ZERO
+        self._issued = Motion(_ZERO)
         self._stepped: float | None = None
         self._state, self._reason = GateState.DISENGAGED, Reason.STARTED
         self._outage, self._command_over, self._robot_over = _Persistence(), _Persistence(), _Persistence()
@@ -240,12 +241,13 @@ class SafetyGate:
         self._watch(now)
         hit = LimitHit.NONE
         if self._state is GateState.ACTIVE:
-            target, hit = self._config.velocity.apply(self._command.twist)
-            self._issued, ramp_hit = self._config.acceleration.apply(target, self._issued, seconds)
+            target, hit = self._config.limits.within(self._command.twist)
+            self._issued, ramp_hit = self._config.limits.ramp(target, self._issued, seconds)
             hit |= ramp_hit
         elif self._state is not GateState.ESTOP:
-            self._issued, hit = self._config.deceleration.apply(_ZERO, self._issued, seconds)
-        return GateOutput(self._issued, self._command.twist, self._state, self._reason, hit)
+            self._issued, hit = self._config.limits.brake(self._issued, seconds)
+        issued = self._issued
+        return GateOutput(issued.twist, self._command.twist, self._state, self._reason, hit, issued.curvature)
 
     def _watch(self, now: float) -> None:
         """The transitions that need no human: an outage begins, ends or lasts too long; a limit stays broken."""
@@ -265,7 +267,7 @@ class SafetyGate:
             self._watch_limits(now)
 
     def _watch_limits(self, now: float) -> None:
-        limits, config = self._config.velocity, self._config
+        limits, config = self._config.limits, self._config
         command_over = limits.excess(self._command.twist) > config.command_margin
         robot_over = limits.excess(self._odometry.twist) > config.robot_margin
         if self._command_over.lasts(now, command_over) > config.over_limit_time:
@@ -275,7 +277,7 @@ class SafetyGate:
 
     def _latch(self, reason: Reason) -> None:
         self._enter(GateState.ESTOP, reason)
-        self._issued = _ZERO
+        self._issued = self._issued.halted()
 
     def _enter(self, state: GateState, reason: Reason) -> None:
         self._state, self._reason = state, reason

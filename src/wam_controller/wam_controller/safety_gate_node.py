@@ -13,11 +13,20 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import command_message, motion, planar_twist, seconds, time_message, twist_message
+from wam_controller.conversions import (
+    command_message,
+    drive_message,
+    drive_type,
+    motion,
+    planar_twist,
+    seconds,
+    time_message,
+    twist_message,
+)
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_controller.safety_gate import Answer, GateOutput, GateState, Reason
-from wam_controller.settings import GATE, make_gate, velocity_limits
+from wam_controller.settings import GATE, make_gate, make_limits
 from wam_msgs.msg import SafetyStatus
 
 _STATUS_PERIOD = 0.1  # s
@@ -31,7 +40,7 @@ _REASONS = {reason: getattr(SafetyStatus, f"REASON_{reason.name}") for reason in
 
 
 class SafetyGateNode(ManagedNode):
-    """cmd_vel_nav, odom, robot_ready -> cmd_vel, safety/status; services engage, estop, clear."""
+    """cmd_vel_nav, odom, robot_ready -> cmd_vel, ackermann_cmd, safety/status; services engage, estop, clear."""
 
     parameters = GATE
 
@@ -42,7 +51,10 @@ class SafetyGateNode(ManagedNode):
         """See ManagedNode."""
         self._settings = settings
         self._gate = make_gate(settings)
-        self.get_logger().info(f"limits: {velocity_limits(settings)}")
+        # Before the other publishers: where its package is missing it refuses, and must leave nothing behind.
+        wanted = settings["ackermann_drive"]
+        self._drive = self.create_publisher(drive_type(), "ackermann_cmd", qos.COMMAND) if wanted else None
+        self.get_logger().info(f"limits: {make_limits(settings)}")
         self._command = self.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
         self._status = self.create_publisher(SafetyStatus, "safety/status", qos.LATCHED_STATUS)
 
@@ -69,7 +81,7 @@ class SafetyGateNode(ManagedNode):
 
     def halt(self) -> None:
         """See ManagedNode."""
-        self._command.publish(command_message(np.zeros(3), self.now))
+        self._say(np.zeros(3), self._output.curvature if self._output else 0.0)
         self._command.wait_for_all_acked(self.last_words)
         for timer in self._own_timers:
             self.destroy_timer(timer)
@@ -82,6 +94,8 @@ class SafetyGateNode(ManagedNode):
         """See ManagedNode."""
         self.destroy_publisher(self._command)
         self.destroy_publisher(self._status)
+        if self._drive is not None:
+            self.destroy_publisher(self._drive)
 
     def _on_command(self, message: TwistStamped) -> None:
         age = self.now - seconds(message.header.stamp)
@@ -130,10 +144,17 @@ class SafetyGateNode(ManagedNode):
     def _on_tick(self) -> None:
         before = self._output
         self._output = self._gate.step(self.steady_now)
-        self._command.publish(command_message(self._output.twist, self.now))
+        self._say(self._output.twist, self._output.curvature)
         if before is None or before.state is not self._output.state:
             self.get_logger().info(f"{self._output.state.name}: {self._output.reason.value}")
             self._publish_status(self._output)
+
+    def _say(self, twist: np.ndarray, curvature: float) -> None:
+        now = self.now
+        self._command.publish(command_message(twist, now))
+        if self._drive is not None:
+            steering = math.atan(float(self._settings["wheelbase"]) * curvature)
+            self._drive.publish(drive_message(float(twist[0]), steering, now))
 
     def _on_status(self) -> None:
         self._look_upstream()

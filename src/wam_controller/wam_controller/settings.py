@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+from wam_controller.car_limits import CarLimits
 from wam_controller.control_loop import ControlLoop
 from wam_controller.follower import Follower, FollowerConfig
-from wam_controller.limits import AccelerationLimits, VelocityLimits
+from wam_controller.limits import AccelerationLimits, HolonomicLimits, Limits, VelocityLimits
 from wam_controller.parameters import Parameter, Value
 from wam_controller.plan_freshness import FreshnessLimits
 from wam_controller.safety_gate import GateConfig, SafetyGate
-from wam_controller.tracker import TRACKERS, make_tracker
+from wam_controller.tracker import Tracker
+from wam_controller.trackers import CAR_TRACKERS, TRACKERS, make_tracker
 
 _RATE = Parameter(
     "rate", 50.0, "Hz, commands per second; slower than the bridge's watchdog allows stops the robot", 10, 200
@@ -28,6 +31,23 @@ _ACCELERATION = (
     Parameter("acceleration", 1.5, "m/s^2, change of vx and of vy", 0.1, 5),
     Parameter("yaw_acceleration", 3.0, "rad/s^2, change of the yaw rate", 0.1, 20),
 )
+_CAR = (
+    Parameter(
+        "kinematics",
+        "holonomic",
+        "how the robot moves: in every direction, or as a car, whose limits are those below instead of those above",
+        choices=("holonomic", "ackermann"),
+    ),
+    Parameter("wheelbase", 2.88, "m, a car's, between its axles", 0.1, 10),
+    Parameter("speed_max", 8.0, "m/s, a car's fastest; it does not reverse", 0.1, 40),
+    Parameter(
+        "lateral_acceleration", 3.0, "m/s^2, a car's speed times yaw rate: it slows where its way bends", 0.1, 10
+    ),
+    Parameter("curvature_max", 0.2, "1/m, of a car's smallest circle", 0.005, 5),
+    Parameter("steering_rate", 0.8, "rad/s at a car's front wheels", 0.05, 5),
+    Parameter("longitudinal_acceleration", 1.5, "m/s^2, a car gaining speed", 0.1, 10),
+    Parameter("braking", 3.0, "m/s^2, a car losing speed as it is told", 0.5, 12),
+)
 
 CONTROLLER = (
     _RATE,
@@ -41,6 +61,9 @@ CONTROLLER = (
     _FUTURE,
     *_VELOCITY,
     *_ACCELERATION,
+    *_CAR,
+    Parameter("jerk", 10.0, "m/s^3, change of a car's acceleration; it delays no stop for want of a plan", 0.5, 100),
+    Parameter("rear_axle", 1.44, "m from base_link back to a car's rear axle", 0, 5),
 )
 
 GATE = (
@@ -58,23 +81,38 @@ GATE = (
     Parameter("engage_speed", 0.3, "m/s or rad/s: a robot that moves faster is not taken over", 0.01, 1),
     Parameter("resume_window", 1.0, "s, after a longer outage a human must engage again", 0.1, 10),
     Parameter("require_ready", True, "engage only when robot_ready says yes; false for a bridge that never says it"),
+    *_CAR,
+    Parameter("emergency_braking", 6.0, "m/s^2, a car's ramp to zero when something fails; braking or more", 0.5, 12),
+    Parameter("ackermann_drive", False, "tell a car on ackermann_cmd too; needs the package ackermann_msgs"),
 )
 
 
-def velocity_limits(settings: Mapping[str, Value]) -> VelocityLimits:
-    """From the values of CONTROLLER or of GATE. Raises ValueError with the rule."""
-    return VelocityLimits(**{parameter.name: float(settings[parameter.name]) for parameter in _VELOCITY})
+def make_limits(settings: Mapping[str, Value]) -> Limits:
+    """From the values of CONTROLLER or of GATE. Raises ValueError with the rule.
+
+    The gate knows no jerk: it would hold up a stop that the controller commands.
+    """
+    number = {name: float(value) for name, value in settings.items() if not isinstance(value, str)}
+    if settings["kinematics"] == "ackermann":
+        same = [parameter.name for parameter in _CAR if parameter.name != "kinematics"]
+        return CarLimits(
+            jerk=number.get("jerk", math.inf),
+            emergency_braking=number.get("emergency_braking"),
+            **{name: number[name] for name in same},
+        )
+    ramps = [("acceleration", "yaw_acceleration"), ("deceleration", "yaw_deceleration")]
+    return HolonomicLimits(
+        VelocityLimits(**{parameter.name: number[parameter.name] for parameter in _VELOCITY}),
+        *(AccelerationLimits(number[along], number[turn]) for along, turn in ramps if along in number),
+    )
 
 
 def make_follower(settings: Mapping[str, Value]) -> Follower:
     """From the values of CONTROLLER. Raises ValueError with the rule when two of them contradict each other."""
-    tracker = str(settings["tracker"])
-    ahead = {"lead": float(settings["command_delay"])} if tracker == "holonomic" else {}
     loop = ControlLoop(
-        make_tracker(tracker, **ahead),
+        _tracker(settings),
         FreshnessLimits(*(float(settings[name]) for name in ("slow_age", "stop_age", "future_tolerance"))),
-        velocity_limits(settings),
-        AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
+        make_limits(settings),
     )
     return Follower(
         loop,
@@ -85,8 +123,29 @@ def make_follower(settings: Mapping[str, Value]) -> Follower:
     )
 
 
+def _tracker(settings: Mapping[str, Value]) -> Tracker:
+    name = str(settings["tracker"])
+    if settings["kinematics"] == "ackermann" and name not in CAR_TRACKERS:
+        raise ValueError(
+            f"a car cannot follow what the tracker {name!r} wants: choose one of {', '.join(CAR_TRACKERS)}"
+        )
+    from_settings = {
+        "holonomic": {"lead": "command_delay"},
+        "ackermann": {
+            "lead": "command_delay",
+            "rear_axle": "rear_axle",
+            "max_curvature": "curvature_max",
+            "max_lateral": "lateral_acceleration",
+        },
+        "waypoint_pid": {"wheelbase": "wheelbase"},
+    }
+    return make_tracker(name, **{own: float(settings[given]) for own, given in from_settings.get(name, {}).items()})
+
+
 def make_gate(settings: Mapping[str, Value]) -> SafetyGate:
     """From the values of GATE. Raises ValueError with the rule."""
+    if settings["ackermann_drive"] and settings["kinematics"] != "ackermann":
+        raise ValueError("ackermann_drive is for a car: set kinematics to ackermann, or ackermann_drive to false")
     same = (
         "command_timeout",
         "odometry_timeout",
@@ -98,9 +157,7 @@ def make_gate(settings: Mapping[str, Value]) -> SafetyGate:
     )
     return SafetyGate(
         GateConfig(
-            velocity=velocity_limits(settings),
-            acceleration=AccelerationLimits(float(settings["acceleration"]), float(settings["yaw_acceleration"])),
-            deceleration=AccelerationLimits(float(settings["deceleration"]), float(settings["yaw_deceleration"])),
+            limits=make_limits(settings),
             require_ready=bool(settings["require_ready"]),
             **{name: float(settings[name]) for name in same},
         )

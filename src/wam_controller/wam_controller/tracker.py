@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -169,16 +168,6 @@ class InternNavPd:
         command = np.array([max(speed, 0.0), 0.0, yaw_rate])
         offset = relative(present, here)
         return TrackerOutput(command, offset[1], offset[2], age)
-
-
-TRACKERS: dict[str, Callable[..., Tracker]] = {"holonomic": HolonomicTracker, "internnav_pd": InternNavPd}
-
-
-def make_tracker(name: str, **settings: float) -> Tracker:
-    """A tracker by its name, a key of TRACKERS; settings are the fields of its class. Raises ValueError on another."""
-    if name not in TRACKERS:
-        raise ValueError(f"no tracker is called {name!r}: choose one of {', '.join(TRACKERS)}")
-    return TRACKERS[name](**settings)
 
 
 def _turn(velocity: Vector, angle: float) -> Vector:

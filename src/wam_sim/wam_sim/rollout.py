@@ -9,20 +9,18 @@ from typing import Protocol
 import numpy as np
 
 from wam_controller.control_loop import ControlLoop
-from wam_controller.limits import AccelerationLimits, VelocityLimits
+from wam_controller.limits import HolonomicLimits
 from wam_controller.plan_freshness import FreshnessLimits
-from wam_controller.tracker import Reference, make_reference, make_tracker
-from wam_models.evaluation.oracle import Oracle
+from wam_controller.tracker import Reference, make_reference
+from wam_controller.trackers import make_tracker
 from wam_models.evaluation.yard import WalkOutcome
-from wam_models.policy import Policy
-from wam_models.types import EgoState, Observation, Refusal, Trajectory
-from wam_planner.continuity import committed_points, jump
-from wam_planner.plan_validator import ValidatorLimits, validate
+from wam_models.types import Trajectory
+from wam_planner.continuity import jump
 from wam_sim.expert import YardExpert
+from wam_sim.policy_driver import PLAN_PERIOD
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
 
 CONTROL_PERIOD = 0.02  # s, the controller's 50 Hz
-PLAN_PERIOD = 0.2  # s, the 5 Hz a planner must reach
 LATENCY = 0.1  # s from the image to the plan in the controller's hands: on a quiet machine of two cores it is less
 TIME_LIMIT = 60.0  # s
 
@@ -46,82 +44,6 @@ class ExpertDriver:
         )
 
 
-class PolicyDriver:
-    """A policy that sees only what the robot would: frames, its own motion, the instruction, the goal. Its plans pass
-    the planner node's validator or are dropped. commit: s of the plan that is being driven which the next one keeps;
-    oracle: with the expert whose plan it is told, the scorer of the policy, which then sees more than a robot would;
-    refusals: why it refused or was rejected; plan_seconds: real time."""
-
-    def __init__(
-        self,
-        policy: Policy,
-        instruction: str,
-        *,
-        commit: float = 0.0,
-        oracle: tuple[Oracle, YardExpert] | None = None,
-    ) -> None:
-        self._policy, self._commit = policy, commit
-        self._told = None if oracle is None else (oracle[0], ExpertDriver(oracle[1]))
-        self._instruction = instruction
-        self._frames: list[tuple[float, np.ndarray]] = []
-        self._last: tuple[float, np.ndarray] | None = None
-        self._limits = ValidatorLimits()
-        self.refusals: list[str] = []
-        self.plan_seconds: list[float] = []
-
-    def plan(self, simulation: YardSimulation, driven: Reference | None = None) -> Trajectory | None:
-        spec = self._policy.spec
-        frame = np.zeros((*spec.image_size, 3), np.uint8) if spec.blind else simulation.render()
-        self._frames.append((simulation.time, frame))
-        keep = simulation.time - (spec.context_frames - 1) * spec.context_dt - PLAN_PERIOD
-        while self._frames[0][0] < keep:
-            self._frames.pop(0)
-        observation = self._observe(simulation, driven)
-        if self._told is not None:
-            oracle, expert = self._told
-            oracle.truth = expert.plan(simulation)
-        began = perf_counter()
-        answer = self._policy.plan(observation)
-        self.plan_seconds.append(perf_counter() - began)
-        if isinstance(answer, Refusal):
-            self.refusals.append(answer.reason.value)
-            return None
-        trajectory = answer.trajectory
-        violations = validate(trajectory.times, trajectory.poses, observation.ego, self._limits)
-        self.refusals += [violation.rule.value for violation in violations]
-        return None if violations else trajectory
-
-    def _observe(self, simulation: YardSimulation, driven: Reference | None) -> Observation:
-        spec, now = self._policy.spec, simulation.time
-        wanted = now - spec.context_dt * np.arange(spec.context_frames)[::-1]
-        times = np.array([time for time, _ in self._frames])
-        # Before it moves the robot has seen nothing but its first view.
-        chosen = [self._frames[int(np.abs(times - time).argmin())][1] for time in wanted]
-        twist, acceleration = simulation.twist, np.zeros(3)
-        if self._last is not None:
-            acceleration = (twist - self._last[1]) / (simulation.time - self._last[0])
-        self._last = simulation.time, twist
-        x, y, yaw = simulation.pose.tolist()
-        committed = None if driven is None else committed_points(driven, now, (x, y, yaw), spec.dt, self._commit)
-        return Observation(
-            frames=np.stack(chosen)[:, None],
-            stamps=wanted,
-            cameras=spec.cameras,
-            ego=EgoState(twist[0], twist[1], twist[2], acceleration[0], acceleration[1]),
-            instruction=self._instruction,
-            goal=goal_in_base(simulation),
-            committed=committed,
-        )
-
-
-def goal_in_base(simulation: YardSimulation) -> tuple[float, float]:
-    """The goal (x, y) m as base_link sees it."""
-    x, y, yaw = simulation.pose
-    dx, dy = simulation.world.goal[0] - x, simulation.world.goal[1] - y
-    c, s = np.cos(yaw), np.sin(yaw)
-    return float(c * dx + s * dy), float(-s * dx + c * dy)
-
-
 Disturbance = Callable[[float, np.ndarray], np.ndarray]
 
 
@@ -142,7 +64,7 @@ def walk(
     simulation as it was observed.
     """
     began = perf_counter()
-    loop = ControlLoop(make_tracker(tracker), FreshnessLimits(), VelocityLimits(), AccelerationLimits())
+    loop = ControlLoop(make_tracker(tracker), FreshnessLimits(), HolonomicLimits())
     reference: Reference | None = None
     coming: list[tuple[float, Reference]] = []
     jumps: list[float] = []
