@@ -9,7 +9,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-tests=(models/test src/wam_controller/test src/wam_go2/test src/wam_planner/test src/wam_sim/test)
+tests=(models/test src/wam_carla/test src/wam_controller/test src/wam_go2/test src/wam_planner/test src/wam_sim/test)
 
 find_python() {
     local candidate

@@ -24,8 +24,12 @@ def write_bag(
     odometry_until: float = np.inf,
     nan_at: int | None = None,
     turned: bool = False,
+    told: dict[int, str] | None = None,
+    stop_at: float | None = None,
 ) -> None:
-    """Images and odometry every `period` s, one instruction, one goal 6 m ahead. scan: of a wall 2 m away that only the
+    """Images and odometry every `period` s, one instruction, one goal 6 m ahead. told: instructions by the frame that
+    they come with, in its stead; stop_at: m along the way of the line at which a light tells to stop, while it is
+    ahead. scan: of a wall 2 m away that only the
     left half of the picture sees, 30 degrees to either side, with one ray too short to be true; turned: from a lidar
     that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite."""
     t = TYPES.types
@@ -39,6 +43,7 @@ def write_bag(
             "/goal": "geometry_msgs/msg/PoseStamped",
             "/scan": "sensor_msgs/msg/LaserScan",
             "/camera/front/camera_info": "sensor_msgs/msg/CameraInfo",
+            "/expert/stop_line": "sensor_msgs/msg/Range",
         }
         connections = {name: writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics.items()}
 
@@ -93,7 +98,14 @@ def write_bag(
                 rest = (np.zeros(5), k, np.eye(3).ravel(), np.zeros(12), 0, 0, region)
                 info = t["sensor_msgs/msg/CameraInfo"](header, 72, 108, "plumb_bob", *rest)
                 write("/camera/front/camera_info", nanoseconds, info)
+            if i in (told or {0: "walk to the goal"}):
+                text = (told or {0: "walk to the goal"})[i]
+                write("/instruction", nanoseconds, t["std_msgs/msg/String"](text))
+            if stop_at is not None:
+                left = stop_at - speed * i * period
+                metres = left if left > 0 else float("inf")
+                line = t["sensor_msgs/msg/Range"](header, 1, 0.0, 0.0, float("inf"), metres, float("nan"))
+                write("/expert/stop_line", nanoseconds, line)
             if i == 0:
-                write("/instruction", nanoseconds, t["std_msgs/msg/String"]("walk to the goal"))
                 goal = t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), pose(6.0, 0.0, 0.0))
                 write("/goal", nanoseconds, goal)

@@ -25,10 +25,12 @@ from wam_models.data.store import open_store
 from wam_models.data.windows import make_windows
 from wam_models.metis.config import ActionConfig
 from wam_models.policy import load_policy
+from wam_models.preprocessing import Normaliser
 from wam_models.training.augment import another_sky, jitter_light, mirror_actions, mirror_state
+from wam_models.training.batch import take_batch
 from wam_models.training.recipe import Clearance, FinishedAutoencoder, Recipe, RecipeError, read_recipe
 from wam_models.training.shards import Shards
-from wam_models.training.train import train_round
+from wam_models.training.train import gather, train_round
 from wam_models.types import EgoState, Observation, Plan
 
 ROUND = {"data": ["runs"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}
@@ -276,7 +278,7 @@ def test_answers_to_what_ifs_are_windows_of_their_frame_that_show_no_future_of_t
     run = replace(run, labels=np.zeros((24, 2, 3)), label_times=np.array([1.0, 2.0]))
     ahead = np.array([[0.5, 0.0, 0.0], [1.0, 0.0, 0.0]])
     twists, goals = np.array([[0.2, 0.0, 0.0], [0.1, 0.0, -0.3]]), np.array([[6.0, 0.0], [0.0, -50.0]])
-    asked = WhatIfs(np.array([5, 5]), twists, goals, np.stack([ahead, -ahead]))
+    asked = WhatIfs(np.array([5, 5]), twists, np.stack([ahead, -ahead]), goals)
     plain = make_windows(run, config, use_acceleration=True)
     windows = make_windows(replace(run, what_ifs=asked), config, use_acceleration=True)
     assert len(windows.actions) == 26
@@ -305,6 +307,32 @@ def test_a_scan_is_read_by_column_and_unknown_where_the_lidar_does_not_measure(t
     assert np.isinf(ranges[:, (bearings < -1) & (bearings > -30)]).all()
     write_bag(tmp_path / "blind", frames=4)
     assert read_run(tmp_path / "blind").scan is None
+
+
+def test_a_frame_goes_with_the_instruction_that_was_in_force(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", told={2: "follow the road", 9: "turn left"})
+    run = read_run(tmp_path / "bag")
+    assert run.instructions == ("follow the road",) * 9 + ("turn left",) * 15
+    windows = make_windows(run, nano_config(), use_acceleration=False)
+    last = windows.context[:, -1]
+    assert (windows.instructions == np.array(run.instructions)[last]).all() and len(set(windows.instructions)) == 2
+
+
+def test_answers_told_something_else_are_windows_with_those_words(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", told={0: "follow the road"})
+    run = replace(read_run(tmp_path / "bag"), labels=np.zeros((24, 2, 3)), label_times=np.array([1.0, 2.0]), goal=None)
+    asked = WhatIfs(np.array([5, 7]), np.zeros((2, 3)), np.ones((2, 2, 3)), instructions=("turn left", "turn right"))
+    windows = make_windows(replace(run, what_ifs=asked), nano_config(), use_acceleration=False)
+    assert windows.instructions[24:].tolist() == ["turn left", "turn right"]
+    assert (windows.instructions[:24] == "follow the road").all() and not windows.states[:, 5:].any()
+
+
+def test_a_stop_line_is_read_for_every_frame_or_not_at_all(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", stop_at=2.0)
+    write_bag(tmp_path / "none")
+    metres = read_run(tmp_path / "bag").stop_lines
+    assert metres is not None and metres[:3] == pytest.approx([2.0, 1.8, 1.6]) and np.isinf(metres[10:]).all()
+    assert read_run(tmp_path / "none").stop_lines is None
 
 
 def test_frames_without_odometry_are_left_out(tmp_path: Path) -> None:
@@ -343,6 +371,39 @@ def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
     assert figures[-1]["range"] < figures[0]["range"]
 
 
+def test_stop_lines_are_learned_where_there_are_any(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    for number in range(2):
+        write_bag(tmp_path / "bags" / f"a-light{number}", stop_at=2.0)
+    how = replace(recipe.autoencoder, steps=40, clip_every=10, range_frames=4, farthest=10.0, stop_weight=1.0)
+    figures: list[dict[str, float]] = []
+
+    def keep(stage: str, done: int, of: int, now: dict[str, float]) -> None:
+        if stage == "autoencoder" and "stop" in now:
+            figures.append(now)
+
+    train_round(replace(recipe, autoencoder=how), 0, keep)
+    assert figures[-1]["stop"] < figures[0]["stop"]
+
+
+def test_a_street_with_a_right_hand_side_is_never_seen_in_a_mirror(tmp_path: Path) -> None:
+    parts = {}
+    for mirrored in (True, False):
+        recipe = recipe_in(tmp_path / str(mirrored), unmirrored=not mirrored)
+        checkpoint = train_round(recipe, 0, lambda *_: None)
+        data = gather(recipe, 0, lambda *_: None).data
+        normaliser = Normaliser.fit(data.actions)
+        windows = np.arange(4)
+        batch = take_batch(data, normaliser, windows, np.ones(4, dtype=int), None)
+        parts[mirrored] = batch.states[:, 2].numpy(), data.states[windows, 2]
+        statistics = json.loads((checkpoint / "statistics.json").read_text())
+        assert (abs(np.array(statistics["mean"])[:, 1]).max() < 1e-6) == mirrored  # as often left as right
+    seen, driven = parts[True]
+    assert seen == pytest.approx(-driven) and np.abs(driven).max() > 0.1
+    seen, driven = parts[False]
+    assert seen == pytest.approx(driven)
+
+
 def test_the_autoencoder_does_not_depend_on_the_runs_held_out(tmp_path: Path) -> None:
     weights = []
     for folder, seed in ((tmp_path / "a", 2), (tmp_path / "b", 12)):
@@ -362,6 +423,17 @@ def test_other_light_is_one_light_an_entry_and_stays_a_picture() -> None:
     levels = lit.mean(dim=(1, 2, 3, 4))
     assert float(levels.std()) > 0.1  # entries differ
     assert float((lit[:, :, 0] - lit[:, :, 1]).abs().mean()) < 0.05  # the frames of one do not, but for their noise
+
+
+def test_colours_stay_where_a_light_must_be_read() -> None:
+    red = torch.tensor([0.9, -0.9, -0.9]).view(1, 3, 1, 1).expand(200, 3, 16, 24).clone()
+    red[:, :, :, :4] = 0.8
+
+    def colour(least: float) -> torch.Tensor:
+        lit = jitter_light(red, torch.Generator().manual_seed(0), least)[:, :, :, 8:].mean(dim=(2, 3))
+        return lit[:, 0] - lit[:, 1]
+
+    assert colour(0.6).min() > 0.2 > colour(0.1).min()
 
 
 def test_light_is_even_in_about_half_of_the_pictures() -> None:

@@ -1,4 +1,5 @@
-"""Policies that know nothing, so that a score means something: stop, straight to the goal, keep the velocity."""
+"""Policies that know nothing, so that a score means something: stop, straight to the goal, keep the velocity, and for a
+car straight ahead at the speed of a town."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from wam_models.types import Observation, Plan, Refusal, RefusalReason, Trajecto
 
 _POINTS, _DT = 8, 0.25  # the bundled model's, so that plans compare point by point
 _SPEED, _TURN = 0.75, 1.0  # m/s and rad/s at most, straight to the goal
+_TOWN_SPEED, _TOWN_PUSH = 7.0, 2.0  # m/s and m/s^2, of the car that sees no lanes
 
 
 class Baseline(Policy):
@@ -54,6 +56,12 @@ def _constant_velocity(observation: Observation) -> np.ndarray:
     return _roll_out(lambda pose: (ego.vx, ego.vy, ego.yaw_rate))
 
 
+def _lane_blind(observation: Observation) -> np.ndarray:
+    times = _DT * np.arange(1, _POINTS + 1)
+    speeds = np.minimum(max(observation.ego.vx, 0.0) + _TOWN_PUSH * times, _TOWN_SPEED)
+    return np.column_stack([np.cumsum(speeds) * _DT, np.zeros((_POINTS, 2))])
+
+
 def _straight(observation: Observation) -> np.ndarray:
     assert observation.goal is not None
     gx, gy = observation.goal
@@ -84,6 +92,7 @@ _BASELINES: dict[str, tuple[Callable[[Observation], np.ndarray], bool]] = {
     "stop": (_stop, False),
     "straight": (_straight, True),
     "constant_velocity": (_constant_velocity, False),
+    "lane_blind": (_lane_blind, False),
 }
 
 

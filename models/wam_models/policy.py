@@ -59,7 +59,7 @@ def load_policy(
     threads: int | None = None,
 ) -> Policy:
     """The policy in a checkpoint directory, or a baseline by its name (`baseline:stop`, `baseline:straight`,
-    `baseline:constant_velocity`).
+    `baseline:constant_velocity`, `baseline:lane_blind`).
 
     device: cpu or cuda; precision: float32 or bfloat16; rung: of the speed ladder, see runtime.ladder.Rung; steps:
     flow-matching steps a plan, default the checkpoint's own; mask: another attention pattern than the trained one, for

@@ -15,7 +15,7 @@ ROS = {"cv_bridge", "launch", "launch_ros", "rclpy", "rosidl_runtime_py", "tf2_r
 
 # What has one home, as the start of the paths that may import it. The vendor's SDK has a client and a simulated robot.
 HOMES = {
-    "carla": ("src/wam_carla/",),
+    "carla": ("src/wam_carla/wam_carla/world.py", "src/wam_sim/wam_sim/virtual_carla/"),
     "diffusers": ("models/wam_models/",),
     "mujoco": ("src/wam_sim/wam_sim/",),
     "torch": ("models/wam_models/",),

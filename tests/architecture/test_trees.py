@@ -18,7 +18,7 @@ MODULES = [path for package in PYTHON_PACKAGES for path in package.sources if pa
 
 
 def test_the_design_has_its_packages():
-    names = {"wam_controller", "wam_go2", "wam_models", "wam_msgs", "wam_planner", "wam_sim", "wam_tools"}
+    names = {"wam_carla", "wam_controller", "wam_go2", "wam_models", "wam_msgs", "wam_planner", "wam_sim", "wam_tools"}
     assert names <= {package.name for package in PACKAGES}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +16,8 @@ from rosbags.typesys import Stores, get_typestore
 IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
 GOAL, LABELS = "/goal", "/expert/trajectory"
 SCAN, CAMERA = "/scan", "/camera/front/camera_info"
-WHAT_IF = tuple(f"/expert/what_if/{name}" for name in ("odom", "goal", "trajectory"))
+STOP_LINE = "/expert/stop_line"
+WHAT_IF = tuple(f"/expert/what_if/{name}" for name in ("odom", "trajectory", "goal", "instruction"))
 # s: pictures farther outside the odometry are left out.
 COVERED = 0.1
 
@@ -60,33 +63,37 @@ class Scan:
 
 @dataclass(frozen=True)
 class WhatIfs:
-    """What the teacher would have done at a frame with another motion or another goal. frame: (M,) its number; twists:
-    (M, 3) in base_link; goals: (M, 2) m in odom; labels: (M, H, 3) in base_link, at the run's label_times."""
+    """What the teacher would have done at a frame with another motion, another goal or another instruction. frame: (M,)
+    its number; twists: (M, 3) in base_link; labels: (M, H, 3) in base_link, at the run's label_times; goals: (M, 2) m
+    in odom, instructions: M texts, or None where the questions have none of their own."""
 
     frame: np.ndarray
     twists: np.ndarray
-    goals: np.ndarray
     labels: np.ndarray
+    goals: np.ndarray | None = None
+    instructions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Run:
     """One recorded run on the camera's clock. jpegs: N encoded frames; stamps: (N,) s; poses: (N, 3) in odom and
     twists: (N, 3) in base_link, interpolated at the stamps; labels: (N, H, 3) in base_link at label_times (H,) s after
-    the frame, or None when the bag holds no teacher; goal: (x, y) m in odom or None; scan: of a lidar at the camera, or
-    None; what_ifs: more answers of the teacher, or None."""
+    the frame, or None when the bag holds no teacher; instructions: N texts, what was told at each frame; goal: (x, y) m
+    in odom or None; scan: of a lidar at the camera, or None; what_ifs: more answers of the teacher, or None;
+    stop_lines: (N,) m to where a light told the teacher to stop, inf where none did, or None."""
 
     name: str
     jpegs: list[bytes]
     stamps: np.ndarray
     poses: np.ndarray
     twists: np.ndarray
-    instruction: str
+    instructions: tuple[str, ...]
     goal: tuple[float, float] | None
     labels: np.ndarray | None
     label_times: np.ndarray | None
     scan: Scan | None = None
     what_ifs: WhatIfs | None = None
+    stop_lines: np.ndarray | None = None
 
     def frame(self, index: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises BagError when the JPEG is corrupt."""
@@ -107,21 +114,23 @@ def relative_poses(poses: np.ndarray, origin: np.ndarray) -> np.ndarray:
 def read_run(path: Path) -> Run:
     """The run in the rosbag2 folder `path`, for as long as there is odometry. Raises BagError when there is no usable
     camera or odometry in it."""
-    images: list[tuple[float, bytes]] = []
+    images: list[tuple[float, bytes, int]] = []
+    told: list[tuple[int, str]] = []
+    stop_lines: dict[float, float] = {}
     odometry: list[np.ndarray] = []
     labels: list[tuple[float, np.ndarray, np.ndarray]] = []
-    asked: dict[str, list[tuple[float, np.ndarray]]] = {topic: [] for topic in WHAT_IF}
+    asked: dict[str, list[tuple[float, Any]]] = {topic: [] for topic in WHAT_IF}
     scans: list[tuple[float, np.ndarray]] = []
     bearings = np.zeros(0)
-    instruction, goal, focal = "", None, None
-    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA, *WHAT_IF}
+    goal, focal = None, None
+    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA, STOP_LINE, *WHAT_IF}
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
-            for connection, _, raw in reader.messages(connections) if connections else ():
+            for connection, logged, raw in reader.messages(connections) if connections else ():
                 message = reader.deserialize(raw, connection.msgtype)
                 if connection.topic == IMAGE:
-                    images.append((_seconds(message.header.stamp), message.data.tobytes()))
+                    images.append((_seconds(message.header.stamp), message.data.tobytes(), logged))
                 elif connection.topic == ODOMETRY:
                     motion = _twist(message.twist.twist)
                     odometry.append(np.array([_seconds(message.header.stamp), *_pose(message.pose.pose), *motion]))
@@ -129,14 +138,16 @@ def read_run(path: Path) -> Run:
                     times = np.array([_seconds(point.time_from_start) for point in message.points])
                     labels.append((_seconds(message.header.stamp), times, _points(message)))
                 elif connection.topic in asked:
-                    asked[connection.topic].append((_seconds(message.header.stamp), _question(message)))
+                    asked[connection.topic].append(_question(message, logged))
                 elif connection.topic == SCAN:
                     bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
                     scans.append((_seconds(message.header.stamp), _valid_ranges(message)))
                 elif connection.topic == CAMERA:
                     focal = float(message.k[0]) / message.width if message.width and message.k[0] > 0 else None
                 elif connection.topic == INSTRUCTION:
-                    instruction = message.data
+                    told.append((logged, message.data))
+                elif connection.topic == STOP_LINE:
+                    stop_lines[round(_seconds(message.header.stamp), 6)] = float(message.range)
                 else:
                     goal = (message.pose.position.x, message.pose.position.y)
     except (AnyReaderError, ReaderError, OSError, KeyError) as error:
@@ -148,15 +159,42 @@ def read_run(path: Path) -> Run:
     images = [image for image in images if track[0, 0] - COVERED <= image[0] <= track[-1, 0] + COVERED]
     if not images:
         raise BagError(f"{path} has no image while there is odometry: are both stamped by the same clock?")
-    stamps = np.array([stamp for stamp, _ in images])
+    stamps = np.array([stamp for stamp, _, _ in images])
     at = np.stack([np.interp(stamps, track[:, 0], track[:, i]) for i in range(1, 7)], axis=1)
     taught, taught_times = _labels_at(stamps, at[:, :3], labels)
     if taught is not None and not np.isfinite(taught).all():
         raise BagError(f"{path} has labels on {LABELS} that are not finite: record it again, or leave the topic out")
-    what_ifs = None if taught_times is None else _what_ifs_at(path, stamps, at[:, :3], taught_times, asked)
-    jpegs = [jpeg for _, jpeg in images]
-    seen = None if focal is None else _scan_at(stamps, scans, bearings, focal)
-    return Run(path.name, jpegs, stamps, at[:, :3], at[:, 3:], instruction, goal, taught, taught_times, seen, what_ifs)
+    what_ifs = (
+        None if taught_times is None else _what_ifs_at(path, stamps, at[:, :3], taught_times, asked, goal is not None)
+    )
+    return Run(
+        name=path.name,
+        jpegs=[jpeg for _, jpeg, _ in images],
+        stamps=stamps,
+        poses=at[:, :3],
+        twists=at[:, 3:],
+        instructions=_told_at([logged for _, _, logged in images], told),
+        goal=goal,
+        labels=taught,
+        label_times=taught_times,
+        scan=None if focal is None else _scan_at(stamps, scans, bearings, focal),
+        what_ifs=what_ifs,
+        stop_lines=_stop_lines_at(stamps, stop_lines),
+    )
+
+
+def _told_at(logged: list[int], told: list[tuple[int, str]]) -> tuple[str, ...]:
+    """The instruction in force when each frame was recorded; the first one also before it came."""
+    if not told:
+        return ("",) * len(logged)
+    times = [time for time, _ in told]
+    return tuple(told[max(bisect_right(times, time) - 1, 0)][1] for time in logged)
+
+
+def _stop_lines_at(stamps: np.ndarray, metres: dict[float, float]) -> np.ndarray | None:
+    """(N,) m, or None unless there is one for each frame."""
+    wanted = [round(stamp, 6) for stamp in stamps.tolist()]
+    return np.array([metres[stamp] for stamp in wanted]) if all(stamp in metres for stamp in wanted) else None
 
 
 def _track(path: Path, odometry: list[np.ndarray]) -> np.ndarray:
@@ -211,13 +249,17 @@ def _what_ifs_at(
     stamps: np.ndarray,
     poses: np.ndarray,
     label_times: np.ndarray,
-    asked: dict[str, list[tuple[float, np.ndarray]]],
+    asked: dict[str, list[tuple[float, Any]]],
+    has_goal: bool,
 ) -> WhatIfs | None:
-    """The first motion, the first goal and the first trajectory are one answer, and so on. None when there is none."""
-    times, goal_times, plan_times = ([round(stamp, 6) for stamp, _ in asked[topic]] for topic in WHAT_IF)
-    twists, goals, plans = ([value for _, value in asked[topic]] for topic in WHAT_IF)
-    if not times == goal_times == plan_times:
+    """The first motion, the first trajectory, the first goal where the run has one, and the first instruction where
+    there are any, are one answer, and so on. None when there is none."""
+    by_topic = [[round(stamp, 6) for stamp, _ in asked[topic]] for topic in WHAT_IF]
+    times = by_topic[0]
+    wanted = [True, has_goal or bool(by_topic[2]), bool(by_topic[3])]
+    if any(found != times for found, needed in zip(by_topic[1:], wanted) if needed):
         raise BagError(f"{path} has answers under /expert/what_if that lack a part: record it again, or leave them out")
+    twists, plans, goals, texts = ([value for _, value in asked[topic]] for topic in WHAT_IF)
     if any(len(plan) != len(label_times) or not np.allclose(plan[:, 0], label_times) for plan in plans):
         raise BagError(f"{path} has answers under /expert/what_if at other times than {LABELS}: record it again")
     number = {round(stamp, 6): i for i, stamp in enumerate(stamps.tolist())}
@@ -226,21 +268,32 @@ def _what_ifs_at(
         return None
     frame = np.array([number[times[i]] for i in kept])
     labels = relative_poses(np.stack([plans[i][:, 1:] for i in kept]), poses[frame][:, None])
-    found = WhatIfs(frame, np.array([twists[i] for i in kept]), np.array([goals[i] for i in kept]), labels)
-    if not all(np.isfinite(part).all() for part in (found.twists, found.goals, found.labels)):
+    found = WhatIfs(
+        frame,
+        np.array([twists[i] for i in kept]),
+        labels,
+        np.array([goals[i] for i in kept]) if goals else None,
+        tuple(texts[i] for i in kept) if texts else None,
+    )
+    numbers = [found.twists, found.labels, *([] if found.goals is None else [found.goals])]
+    if not all(np.isfinite(part).all() for part in numbers):
         raise BagError(f"{path} has answers under /expert/what_if that are not finite: record it again")
     return found
 
 
-def _question(message: object) -> np.ndarray:
-    """What one of the three messages of an answer says: a twist (3,), a goal (2,) or a plan (H, 4), time and pose."""
+def _question(message: Any, logged: int) -> tuple[float, Any]:
+    """The stamp, and what one of the messages of an answer says: a twist (3,), a goal (2,), a plan (H, 4), time and
+    pose, or an instruction, which has no stamp but that of the recording."""
+    if hasattr(message, "data"):
+        return 1e-9 * logged, message.data
+    stamp = _seconds(message.header.stamp)
     if hasattr(message, "twist"):
-        return np.array(_twist(message.twist.twist))
+        return stamp, np.array(_twist(message.twist.twist))
     if hasattr(message, "points"):
         times = [_seconds(point.time_from_start) for point in message.points]
-        return np.column_stack([times, _points(message)])
-    x, y, _ = _pose(message.pose)  # type: ignore[attr-defined]
-    return np.array([x, y])
+        return stamp, np.column_stack([times, _points(message)])
+    x, y, _ = _pose(message.pose)
+    return stamp, np.array([x, y])
 
 
 def _points(message: object) -> np.ndarray:

@@ -22,13 +22,14 @@ from wam_models.wan.vae import VideoAutoencoder, to_unit
 @dataclass(frozen=True)
 class LatentCache:
     """Float16 latents of a store in `variants` versions: each run in one light of its own a version, every odd version
-    mirrored. frames: (variants, M, C, h, w), each frame encoded alone; futures: (S, C, F, h, w) of the windows
-    future_window (S,) in the version future_variant (S,)."""
+    mirrored where `mirrored` is true. frames: (variants, M, C, h, w), each frame encoded alone; futures: (S, C, F, h,
+    w) of the windows future_window (S,) in the version future_variant (S,)."""
 
     frames: np.ndarray
     futures: np.ndarray
     future_window: np.ndarray
     future_variant: np.ndarray
+    mirrored: bool = True
 
 
 def open_latents(
@@ -39,47 +40,58 @@ def open_latents(
     future_every: int,
     seed: int,
     dark_skies: float = 0.0,
+    mirrored: bool = True,
+    least_saturation: float = 0.1,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> LatentCache:
     """The latents beside the store on disk, made now if this autoencoder has not been here before.
 
     future_every: of the windows whose recorded future shows the label, every n-th is encoded as video target.
-    dark_skies: share of the runs, in each version, that are seen under a dark sky.
+    dark_skies: share of the runs, in each version, that are seen under a dark sky; least_saturation: see jitter_light.
     """
     digest = hashlib.sha256()
     normalised = {"mean": autoencoder.mean, "std": autoencoder.std}
     for name, tensor in sorted({**autoencoder.state_dict(), **normalised}.items()):
         digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
-    lights = (variants, future_every, seed)
-    digest.update(repr((*lights, dark_skies) if dark_skies else lights).encode())
+    seen = _Seen(variants, seed, dark_skies, mirrored, least_saturation)
+    digest.update(repr((future_every, seen)).encode())
     folder = store.folder / f"latents-{digest.hexdigest()[:12]}"
     targets = np.flatnonzero(store.windows.imitated)[::future_every]
     target_variant = np.arange(len(targets)) % variants
     if not (folder / "complete").exists():
         folder.mkdir(exist_ok=True)
-        _build(autoencoder, store, folder, variants, targets, target_variant, seed, dark_skies, progress)
+        _build(autoencoder, store, folder, targets, target_variant, seen, progress)
         (folder / "complete").touch()
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     futures = np.load(folder / "futures.npy", mmap_mode="r")
-    return LatentCache(frames, futures, targets, target_variant)
+    return LatentCache(frames, futures, targets, target_variant, mirrored)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How the runs are seen; see open_latents."""
+
+    variants: int
+    seed: int
+    dark_skies: float
+    mirrored: bool
+    least_saturation: float
 
 
 def _build(
     autoencoder: VideoAutoencoder,
     store: WindowStore,
     folder: Path,
-    variants: int,
     targets: np.ndarray,
     target_variant: np.ndarray,
-    seed: int,
-    dark_skies: float,
+    seen: _Seen,
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> None:
     autoencoder.eval()
     first = to_unit(torch.from_numpy(store.frames[:1].copy()))[:, :, None]
     shape = autoencoder.encode(first.to(autoencoder.mean.device)).shape
     frames = np.lib.format.open_memmap(
-        folder / "frames.npy", "w+", np.float16, (variants, len(store.frames), shape[1], *shape[3:])
+        folder / "frames.npy", "w+", np.float16, (seen.variants, len(store.frames), shape[1], *shape[3:])
     )
     futures: list[np.ndarray | None] = [None] * len(targets)
     target_run = store.frame_run[store.windows.context[targets, -1]]
@@ -92,13 +104,13 @@ def _build(
             own.autoencoder = copy.deepcopy(autoencoder)
         numbers = np.flatnonzero(store.frame_run == run)
         recorded = np.array(store.frames[numbers[0] : numbers[-1] + 1])
-        for variant in range(variants):
-            generator = torch.Generator().manual_seed(hash((seed, run, variant)) % 2**31)
-            seen = another_sky(recorded, dark_skies, generator)
-            images = to_unit(torch.from_numpy(seen)).transpose(0, 1)
+        for variant in range(seen.variants):
+            generator = torch.Generator().manual_seed(hash((seen.seed, run, variant)) % 2**31)
+            skies = another_sky(recorded, seen.dark_skies, generator)
+            images = to_unit(torch.from_numpy(skies)).transpose(0, 1)
             # One batch entry is one light: the whole run is seen in it, as a camera would.
-            lit = jitter_light(images[None], generator)[0]
-            if variant % 2:
+            lit = jitter_light(images[None], generator, seen.least_saturation)[0]
+            if variant % 2 and seen.mirrored:
                 lit = mirror(lit)
             frames[variant, numbers] = _encode(own.autoencoder, lit.transpose(0, 1)[:, :, None], 16)[:, :, 0]
             wanted = np.flatnonzero((target_run == run) & (target_variant == variant))
@@ -150,6 +162,7 @@ class TrainingSet:
     instructions: list[str]
     held_out: np.ndarray
     obstacles: np.ndarray | None
+    mirrored: bool
 
     @classmethod
     def join(
@@ -160,10 +173,11 @@ class TrainingSet:
     ) -> TrainingSet:
         """The parts one after the other; of each, a share of its runs is held out (see WindowStore.held_out).
         obstacles: of each part (M, P, 2), when they are wanted."""
-        instructions: list[str] = sorted({text for store, _ in parts for text in store.instructions})
+        instructions, told = np.unique(
+            np.concatenate([store.windows.instructions for store, _ in parts]), return_inverse=True
+        )
         offsets = np.cumsum([0] + [len(store.frames) for store, _ in parts])
         windows = np.cumsum([0] + [len(store) for store, _ in parts])
-        names = [np.array([instructions.index(text) for text in store.instructions]) for store, _ in parts]
         return cls(
             frames=np.concatenate([latents.frames for _, latents in parts], axis=1),
             futures=np.concatenate([latents.futures for _, latents in parts]),
@@ -172,8 +186,9 @@ class TrainingSet:
             context=np.concatenate([store.windows.context + o for (store, _), o in zip(parts, offsets)]),
             states=np.concatenate([store.windows.states for store, _ in parts]),
             actions=np.concatenate([store.windows.actions for store, _ in parts]),
-            instruction=np.concatenate([name[store.instruction] for (store, _), name in zip(parts, names)]),
-            instructions=instructions,
+            instruction=told,
+            instructions=instructions.tolist(),
             held_out=np.concatenate([store.held_out(held_out_share) for store, _ in parts]),
             obstacles=None if obstacles is None else np.concatenate(obstacles),
+            mirrored=any(latents.mirrored for _, latents in parts),
         )

@@ -18,35 +18,34 @@ from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
 
 # Counts up whenever the same bags would give other windows.
-_FORMAT = 2
+_FORMAT = 3
 COLUMN = 4  # px of the resized picture that share one range
 SECTORS = 96  # of a lidar's field, of each of which the nearest point is kept
 
-_FIELDS = ("context", "future", "states", "actions", "imitated")
-_PER_FRAME = ("frame_run", "ranges", "poses", "met")
+_FIELDS = ("context", "future", "states", "actions", "instructions", "imitated")
+_PER_FRAME = ("frame_run", "ranges", "poses", "met", "stop_lines")
 
 
 @dataclass(frozen=True)
 class WindowStore:
-    """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; instruction:
-    (N,) index into `instructions`; frame_run: (M,) index of the bag a frame is from; ranges: float32 (M, W / COLUMN) m
-    by column of the picture, NaN where the bag has no scan; poses: (M, 3) in odom; met: float16 (M, SECTORS, 2) m where
-    the lidar met something, in its own frame, NaN where it did not; skipped: what was wrong with the bags left out;
-    folder: where all this is kept."""
+    """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; frame_run: (M,)
+    index of the bag a frame is from; ranges: float32 (M, W / COLUMN) m by column of the picture, NaN where the bag has
+    no scan; poses: (M, 3) in odom; met: float16 (M, SECTORS, 2) m where the lidar met something, in its own frame, NaN
+    where it did not; stop_lines: (M,) m to where a light tells to stop, inf where none does, NaN where the bag does not
+    say; skipped: what was wrong with the bags left out; folder: where all this is kept."""
 
     frames: np.ndarray
     windows: Windows
-    instruction: np.ndarray
-    instructions: list[str]
     frame_run: np.ndarray
     ranges: np.ndarray
     poses: np.ndarray
     met: np.ndarray
+    stop_lines: np.ndarray
     skipped: list[str]
     folder: Path
 
     def __len__(self) -> int:
-        return len(self.instruction)
+        return len(self.windows.imitated)
 
     def held_out(self, share: float) -> np.ndarray:
         """(N,) the windows of the last runs, for validation: a share of the runs, so none is seen from both sides."""
@@ -89,12 +88,9 @@ def open_store(
     with np.load(folder / "windows.npz") as saved:
         windows = Windows(**{name: saved[name] for name in _FIELDS})
         rest = {name: saved[name] for name in _PER_FRAME}
-        instruction = saved["instruction"]
-    texts = json.loads((folder / "texts.json").read_text())
+    skipped = json.loads((folder / "skipped.json").read_text())
     frames = np.memmap(folder / "frames.u8", np.uint8, "r").reshape(-1, *config.image_size, 3)
-    return WindowStore(
-        frames, windows, instruction, texts["instructions"], **rest, skipped=texts["skipped"], folder=folder
-    )
+    return WindowStore(frames, windows, **rest, skipped=skipped, folder=folder)
 
 
 def _fingerprint(bag: Path) -> tuple[str, int, int]:
@@ -110,8 +106,7 @@ def _build(
     use_acceleration: bool,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> None:
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, "instruction", *_PER_FRAME)}
-    instructions: list[str] = []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_FIELDS, *_PER_FRAME)}
     skipped: list[str] = []
     frames, columns = 0, config.image_size[1] // COLUMN
     with (folder / "frames.u8").open("wb") as file:
@@ -123,25 +118,22 @@ def _build(
             except BagError as error:
                 skipped.append(str(error))
                 continue
-            if run.instruction not in instructions:
-                instructions.append(run.instruction)
             for image in images:
                 file.write(np.ascontiguousarray(image).tobytes())
             for name in _FIELDS:
                 values = getattr(windows, name)
                 parts[name].append(values + frames if name in ("context", "future") else values)
-            count = len(windows.imitated)
-            parts["instruction"].append(np.full(count, instructions.index(run.instruction)))
             parts["frame_run"].append(np.full(len(images), number))
             blind = np.full((len(images), columns), np.nan), np.full((len(images), SECTORS, 2), np.nan)
             ranges, met = blind if run.scan is None else (run.scan.by_column(columns), run.scan.met(SECTORS))
             parts["ranges"].append(ranges.astype(np.float32))
             parts["met"].append(met.astype(np.float16))
             parts["poses"].append(run.poses)
+            parts["stop_lines"].append(np.full(len(images), np.nan) if run.stop_lines is None else run.stop_lines)
             frames += len(images)
     if not frames:
         raise BagError("no bag could be used: " + "; ".join(skipped[:3]))
-    (folder / "texts.json").write_text(json.dumps({"instructions": instructions, "skipped": skipped}))
+    (folder / "skipped.json").write_text(json.dumps(skipped))
     # Written last: a store without it is half made and is made again.
     joined: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
     np.savez(folder / "windows.npz", **joined)

@@ -20,14 +20,15 @@ class Windows:
     """All windows of a run: one a frame, then one an answer to a what-if, with the context of its frame.
 
     context: (N, K) frame numbers, oldest first; future: (N, F) frame numbers; states: (N, 8); actions: (N, points,
-    values); imitated: (N,) whether the future frames show the label driven, so that they may serve as target for the
-    video expert.
+    values); instructions: (N,) texts; imitated: (N,) whether the future frames show the label driven, so that they may
+    serve as target for the video expert.
     """
 
     context: np.ndarray
     future: np.ndarray
     states: np.ndarray
     actions: np.ndarray
+    instructions: np.ndarray
     imitated: np.ndarray
 
 
@@ -48,6 +49,7 @@ def make_windows(run: Run, config: MetisConfig, use_acceleration: bool) -> Windo
 
     acceleration = np.gradient(run.twists[:, :2], run.stamps, axis=0) if count > 1 else np.zeros((count, 2))
     goals = None if run.goal is None else np.broadcast_to(run.goal, (count, 2))
+    told = np.array(run.instructions)
     states = _states(run.poses, run.twists, acceleration, goals, use_acceleration)
     back = config.context_dt * np.arange(config.context_frames)[::-1]
     ahead = config.future_dt * np.arange(1, config.future_frames + 1)
@@ -58,17 +60,20 @@ def make_windows(run: Run, config: MetisConfig, use_acceleration: bool) -> Windo
         future=future[usable],
         states=states[usable],
         actions=labels[usable][..., : config.action.values],
+        instructions=told[usable],
         imitated=(complete & (gap < IMITATED_WITHIN))[usable],
     )
     if run.what_ifs is None:
         return windows
     asked = run.what_ifs
     standing = np.zeros((len(asked.frame), 2))
+    aims = asked.goals if asked.goals is not None or goals is None else goals[asked.frame]
     answers = Windows(
         context=context[asked.frame],
         future=future[asked.frame],
-        states=_states(run.poses[asked.frame], asked.twists, standing, asked.goals, use_acceleration),
+        states=_states(run.poses[asked.frame], asked.twists, standing, aims, use_acceleration),
         actions=_at_times(asked.labels, run.label_times, times)[..., : config.action.values],
+        instructions=told[asked.frame] if asked.instructions is None else np.array(asked.instructions),
         imitated=np.zeros(len(asked.frame), dtype=bool),
     )
     both = ((getattr(windows, each.name), getattr(answers, each.name)) for each in fields(Windows))

@@ -34,9 +34,9 @@ def another_sky(frames: np.ndarray, share: float, generator: torch.Generator) ->
     return np.stack([np.where(sky_of(frame)[..., None], colour, frame) for frame in frames])
 
 
-def jitter_light(frames: Tensor, generator: torch.Generator) -> Tensor:
+def jitter_light(frames: Tensor, generator: torch.Generator, least_saturation: float = 0.1) -> Tensor:
     """(B, 3, ...) in [-1, 1] -> the same with one exposure, gamma, contrast, white balance, saturation and noise an
-    entry of the batch."""
+    entry of the batch. least_saturation: 0 may leave no colour at all, which hides what a traffic light shows."""
     batch, tail = frames.shape[0], (1,) * (frames.ndim - 2)
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
@@ -46,7 +46,7 @@ def jitter_light(frames: Tensor, generator: torch.Generator) -> Tensor:
     x = (frames + 1) / 2
     x = (x.clamp(1e-3, 1).log() * torch.exp(draw(-0.5, 0.5))).exp()  # a power, four times as fast as ** on a CPU
     grey = x.mean(dim=1, keepdim=True)
-    x = grey + (x - grey) * draw(0.1, 1.3)
+    x = grey + (x - grey) * draw(least_saturation, 1.3)
     level = x.mean(dim=tuple(range(1, x.ndim)), keepdim=True)
     x = level + (x - level) * draw(0.6, 1.4)
     x = x * draw(0.55, 1.35) * draw(0.85, 1.15, 3) * _uneven_light(frames, generator)

@@ -22,7 +22,7 @@ def take_batch(
     futures: np.ndarray | None,
 ) -> Batch:
     """The windows (B,) in their versions (B,); futures: (B,) numbers of their future latents, or None."""
-    mirrored = torch.from_numpy(variants % 2 == 1)
+    mirrored = torch.from_numpy((variants % 2 == 1) & data.mirrored)
     states, actions = torch.from_numpy(data.states[windows]), torch.from_numpy(data.actions[windows])
     states = torch.where(mirrored[:, None], mirror_state(states), states)
     actions = torch.where(mirrored[:, None, None], mirror_actions(actions), actions)

@@ -52,6 +52,8 @@ def _common(recipe: Recipe, used: Iterable[str]) -> dict[str, Any]:
         "image_size": recipe.network.image_size,
         "held_out": recipe.held_out,
         "use_acceleration": recipe.use_acceleration,
+        "unmirrored": recipe.unmirrored,
+        "least_saturation": recipe.least_saturation,
     }
 
 

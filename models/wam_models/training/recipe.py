@@ -16,13 +16,19 @@ class RecipeError(ValueError):
     """A recipe that cannot be followed; the text names the file, the key and the rule."""
 
 
+_STARTS = {"yard": ("lane", "close", "anywhere"), "town": ("routes", "scenarios")}
+FARTHEST = 8.0  # m: what lies beyond changes no plan of two seconds on foot
+LEAST_SATURATION = 0.1
+
+
 @dataclass(frozen=True)
 class Recording:
-    """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on. driver: "expert", or
-    "policy": the checkpoint of the round before drives, in the first round the start, and the expert says what it would
-    have done. starts: "lane", whole walks; "close", short ones that begin in front of something; "anywhere", from any
-    place to any other. what_ifs: how often the expert is asked, at each frame, what it would do there with another
-    motion or another goal."""
+    """How missing runs are made: `runs` of them in worlds of `split` from `first_seed` on, in the yard or in the
+    `town`. driver: "expert", or "policy": the checkpoint of the round before drives, in the first round the start, and
+    the expert says what it would have done. starts, in the yard: "lane", whole walks; "close", short ones that begin in
+    front of something; "anywhere", from any place to any other; in the town: "routes", through all that comes;
+    "scenarios", one after the other. what_ifs: how often the expert is asked, at each frame, what it would do there
+    with another motion or another goal, or in the town another instruction."""
 
     split: str
     runs: int
@@ -30,12 +36,18 @@ class Recording:
     first_seed: int = 0
     starts: str = "lane"
     what_ifs: int = 0
+    town: bool = False
 
     def __post_init__(self) -> None:
-        if self.starts not in ("lane", "close", "anywhere"):
-            raise ValueError(f"starts are 'lane', 'close' or 'anywhere', not {self.starts!r}")
+        if self.starts not in _STARTS[self.place]:
+            starts = ", ".join(map(repr, _STARTS[self.place]))
+            raise ValueError(f"starts in the {self.place} are {starts}, not {self.starts!r}")
         if self.driver not in ("expert", "policy"):
             raise ValueError(f"a driver is 'expert' or 'policy', not {self.driver!r}")
+
+    @property
+    def place(self) -> str:
+        return "town" if self.town else "yard"
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,9 @@ class DataSet:
 @dataclass(frozen=True)
 class AutoencoderTraining:
     """steps of `frames` single frames or, every `clip_every`-th, `clips` clips; learning_rate decays linearly.
-    range_frames more single frames are not decoded: like all others they train, with range_weight, the ranges that a
-    head reads off the latents, where the bags have a lidar's scan."""
+    range_frames more single frames are not decoded: like all others they train, with range_weight, the ranges up to
+    `farthest` m (default FARTHEST) that a head reads off the latents, where the bags have a lidar's scan; and with
+    stop_weight the way to the line at which a light tells to stop, where the bags have one."""
 
     steps: int
     frames: int
@@ -60,6 +73,8 @@ class AutoencoderTraining:
     learning_rate: float
     range_frames: int = 0
     range_weight: float = 0.3
+    farthest: float | None = None
+    stop_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.frames, self.clips, self.clip_every) < 1:
@@ -159,7 +174,9 @@ class Recipe:
     is not `seed`: recipes that differ in their seed then share their latents; lora: train adapters of the video expert
     in its stead; frozen_text: the text encoder stays as it is, as it always does beside lora; checkpointing: compute
     each layer again in the backward pass and keep less of it until then, for the same results; licence: of the weights
-    that come out, beside those of the checkpoints that they come from."""
+    that come out, beside those of the checkpoints that they come from; unmirrored: every odd variant is otherwise seen
+    in a mirror, where a street would be driven on its left; least_saturation: of the colours in which the runs are
+    seen, default LEAST_SATURATION."""
 
     name: str
     version: str
@@ -186,6 +203,13 @@ class Recipe:
     frozen_text: bool = False
     checkpointing: bool = False
     licence: str | None = None
+    unmirrored: bool = False
+    least_saturation: float | None = None
+
+    @property
+    def saturation(self) -> float:
+        """The least in which the runs are seen."""
+        return LEAST_SATURATION if self.least_saturation is None else self.least_saturation
 
     @property
     def trains_text(self) -> bool:

@@ -138,6 +138,8 @@ def gather(recipe: Recipe, number: int, report: Report, *, start: Start | None =
             future_every=recipe.future_every,
             seed=recipe.seed if recipe.light_seed is None else recipe.light_seed,
             dark_skies=plan.dark_skies,
+            mirrored=not recipe.unmirrored,
+            least_saturation=recipe.saturation,
             progress=_follower(report, f"latents of {name}", len(np.unique(store.frame_run))),
         )
         parts.append((store, latents))
@@ -185,7 +187,7 @@ def _trained_autoencoder(
             if step % SAVE_EVERY == 0:
                 save_state(state, trainee, optimiser, [generator], step)
 
-        pictures = Pictures(stores, recipe.held_out)
+        pictures = Pictures(stores, recipe.held_out, not recipe.unmirrored, recipe.saturation)
         train_autoencoder(trainee, pictures, settings, generator, done_before, optimiser, on_step)
         mean, std = measure_latents(autoencoder, pictures, generator)
         save_weights(autoencoder.state_dict(), done)
@@ -200,8 +202,8 @@ def _normaliser(recipe: Recipe, data: TrainingSet) -> Normaliser:
     """Fitted in the first round and kept: the weights of later rounds continue in the same units."""
     path = recipe.output / "statistics.json"
     if not path.exists():
-        mirrored = mirror_actions(torch.from_numpy(data.actions)).numpy()
-        path.write_text(json.dumps(Normaliser.fit(np.concatenate([data.actions, mirrored])).to_dict()))
+        mirrored = [mirror_actions(torch.from_numpy(data.actions)).numpy()] if data.mirrored else []
+        path.write_text(json.dumps(Normaliser.fit(np.concatenate([data.actions, *mirrored])).to_dict()))
     return Normaliser.from_dict(json.loads(path.read_text()))
 
 

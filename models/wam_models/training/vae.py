@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,12 +14,12 @@ from torch import Tensor, nn
 
 from wam_models.data.store import COLUMN, WindowStore
 from wam_models.training.augment import jitter_light, mirror
-from wam_models.training.recipe import AutoencoderTraining
+from wam_models.training.recipe import FARTHEST, LEAST_SATURATION, AutoencoderTraining
 from wam_models.wan.vae import VideoAutoencoder, to_unit
 
 KL_WEIGHT = 1e-5
-# m: nearer is the robot itself, farther changes no plan of two seconds.
-NEAREST, FARTHEST = 0.2, 8.0
+# m: nearer is the robot itself.
+NEAREST = 0.2
 NEAR = 0.5  # m: below it, errors count about the same
 
 
@@ -36,6 +38,21 @@ class RangeHead(nn.Module):
         return self.out(F.silu(self.columns(cells))).transpose(1, 2).flatten(1)
 
 
+class StopHead(nn.Module):
+    """Latents (B, C, h, w) -> (B,) log m to the line at which a light tells to stop. Training only: it makes the
+    latents keep the few pixels of a light, and which of its lamps is lit. Each cell says what it sees; the nearest
+    counts, for a light is in one place."""
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        super().__init__()
+        self.cells = nn.Conv2d(channels, width, 3, padding=1)
+        self.out = nn.Conv2d(width, 1, 1)
+
+    def forward(self, latents: Tensor, farthest: float) -> Tensor:
+        near = F.softplus(self.out(F.silu(self.cells(latents)))).flatten(1).amax(dim=1)
+        return math.log(farthest) - near
+
+
 class AutoencoderTrainee(nn.Module):
     """What the autoencoder's optimiser sees."""
 
@@ -45,6 +62,7 @@ class AutoencoderTrainee(nn.Module):
         factor = config.scale_factor_spatial
         self.autoencoder = autoencoder
         self.range_head = RangeHead(config.z_dim, image_size[0] // factor, factor // COLUMN)
+        self.stop_head = StopHead(config.z_dim)
 
 
 @torch.no_grad()
@@ -70,21 +88,46 @@ def reconstruction_loss(autoencoder: VideoAutoencoder, frames: Tensor, latents: 
     return error.abs().mean() + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
-def range_loss(head: RangeHead, latents: Tensor, ranges: Tensor) -> Tensor:
+def range_loss(head: RangeHead, latents: Tensor, ranges: Tensor, farthest: float) -> Tensor:
     """Absolute error of the logarithm of the ranges, the near ones weighted more: what stands at 1 m turns the robot,
-    what stands at 6 m does not yet. Columns without one (NaN) do not count. latents: (B, C, h, w); ranges:
-    (B, columns) m."""
+    what stands far away does not yet. Columns without one (NaN) do not count. latents: (B, C, h, w); ranges:
+    (B, columns) m; farthest: m, what is beyond counts as there."""
     known = ~ranges.isnan()
-    metres = ranges.clamp(NEAREST, FARTHEST)
+    metres = ranges.clamp(NEAREST, farthest)
     weight = 1 / (NEAR + metres[known])
     return ((head(latents).float() - metres.log())[known].abs() * weight).sum() / weight.sum()
 
 
-class Pictures:
-    """Training pictures of several stores as one: the newest context frame of each window that is not held out."""
+def stop_loss(head: StopHead, latents: Tensor, metres: Tensor, farthest: float) -> Tensor:
+    """Absolute error of the logarithm of the way to the line (B,) m, inf where no light tells to stop; both kinds of
+    pictures count alike, however many there are of each."""
+    known = ~metres.isnan()
+    error = (head(latents, farthest).float() - metres.clamp(NEAREST, farthest).log()).abs()
+    kinds = [known & metres.isfinite(), known & metres.isinf()]
+    return torch.stack([error[kind].mean() for kind in kinds if kind.any()]).mean()
 
-    def __init__(self, stores: Sequence[WindowStore], held_out: float) -> None:
-        self._stores = stores
+
+@dataclass(frozen=True)
+class Drawn:
+    """frames: (B, 3, T, H, W) in [-1, 1]; ranges: (B, columns) m; stop_lines: (B,) m; both of the first frame."""
+
+    frames: Tensor
+    ranges: Tensor
+    stop_lines: Tensor
+
+
+class Pictures:
+    """Training pictures of several stores as one: the newest context frame of each window that is not held out, as it
+    is, or in other lights, and mirrored as often as not where that is allowed."""
+
+    def __init__(
+        self,
+        stores: Sequence[WindowStore],
+        held_out: float,
+        mirrored: bool = True,
+        least_saturation: float = LEAST_SATURATION,
+    ) -> None:
+        self._stores, self._mirrored, self._least_saturation = stores, mirrored, least_saturation
         kept = [np.flatnonzero(~store.held_out(held_out)) for store in stores]
         self._store = np.repeat(np.arange(len(stores)), [len(windows) for windows in kept])
         self._window = np.concatenate(kept)
@@ -92,17 +135,27 @@ class Pictures:
     def __len__(self) -> int:
         return len(self._window)
 
-    def draw(self, count: int, clips: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, T, H, W) in [-1, 1], for clips with the future frames behind each, and ranges (B, columns)."""
+    def draw(self, count: int, clips: bool, generator: torch.Generator) -> Drawn:
+        """For clips with the future frames behind each."""
         picked = torch.randint(len(self._window), (count,), generator=generator).numpy()
-        frames, ranges = [], []
+        frames, ranges, stop_lines = [], [], []
         for store, window in zip(self._store[picked], self._window[picked]):
             source, windows = self._stores[store], self._stores[store].windows
             newest = windows.context[window, -1:]
             numbers = np.concatenate([newest, windows.future[window]]) if clips else newest
             frames.append(source.frames[numbers])
             ranges.append(source.ranges[newest[0]])
-        return to_unit(torch.from_numpy(np.stack(frames))).transpose(1, 2), torch.from_numpy(np.stack(ranges))
+            stop_lines.append(source.stop_lines[newest[0]])
+        clip = to_unit(torch.from_numpy(np.stack(frames))).transpose(1, 2)
+        return Drawn(clip, torch.from_numpy(np.stack(ranges)), torch.tensor(stop_lines, dtype=torch.float32))
+
+    def draw_lit(self, count: int, clips: bool, generator: torch.Generator) -> Drawn:
+        """Each in a light of its own."""
+        drawn = self.draw(count, clips, generator)
+        frames, ranges = jitter_light(drawn.frames, generator, self._least_saturation), drawn.ranges
+        if self._mirrored and torch.rand((), generator=generator) < 0.5:
+            frames, ranges = mirror(frames), mirror(ranges)
+        return Drawn(frames, ranges, drawn.stop_lines)
 
 
 def train_autoencoder(
@@ -119,6 +172,7 @@ def train_autoencoder(
     on_step(step, losses) is called after each step: it reports and saves.
     """
     trainee.train()
+    farthest = FARTHEST if settings.farthest is None else settings.farthest
     autoencoder, steps, device = trainee.autoencoder, settings.steps, trainee.autoencoder.mean.device
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + start + 1) / 100) * (1 - 0.95 * (step + start) / steps)
@@ -126,11 +180,8 @@ def train_autoencoder(
     for step in range(start, steps):
         clips = step % settings.clip_every == settings.clip_every - 1
         count = settings.clips if clips else settings.frames + settings.range_frames
-        frames, ranges = pictures.draw(count, clips, generator)
-        frames = jitter_light(frames, generator)
-        if torch.rand((), generator=generator) < 0.5:
-            frames, ranges = mirror(frames), mirror(ranges)
-        frames, ranges = frames.to(device), ranges.to(device)
+        drawn = pictures.draw_lit(count, clips, generator)
+        frames, ranges, stop_lines = (part.to(device) for part in (drawn.frames, drawn.ranges, drawn.stop_lines))
         with torch.autocast(device.type, torch.bfloat16):
             posterior = autoencoder.vae.encode(frames).latent_dist
             mean, std, logvar = posterior.mean.float(), posterior.std.float(), posterior.logvar.float()
@@ -140,8 +191,11 @@ def train_autoencoder(
             losses = {"picture": picture}
             loss = picture + KL_WEIGHT * 0.5 * (mean**2 + std**2 - 1 - logvar).mean()
             if not ranges.isnan().all():
-                losses["range"] = range_loss(trainee.range_head, latents[:, :, 0], ranges)
+                losses["range"] = range_loss(trainee.range_head, latents[:, :, 0], ranges, farthest)
                 loss = loss + settings.range_weight * losses["range"]
+            if settings.stop_weight and not stop_lines.isnan().all():
+                losses["stop"] = stop_loss(trainee.stop_head, latents[:, :, 0], stop_lines, farthest)
+                loss = loss + settings.stop_weight * losses["stop"]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
@@ -160,6 +214,6 @@ def measure_latents(
     autoencoder.set_statistics(*plain)
     device = autoencoder.mean.device
     rounds = -(-min(512, len(pictures)) // 8)
-    batches = [autoencoder.encode(pictures.draw(8, True, generator)[0].to(device)) for _ in range(rounds)]
+    batches = [autoencoder.encode(pictures.draw(8, True, generator).frames.to(device)) for _ in range(rounds)]
     latents = torch.cat(batches).float()
     return latents.mean(dim=(0, 2, 3, 4)).tolist(), latents.std(dim=(0, 2, 3, 4)).clamp_min(1e-3).tolist()

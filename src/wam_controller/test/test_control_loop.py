@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wam_controller.control_loop import ControlLoop
-from wam_controller.limits import HolonomicLimits, LimitHit
+from wam_controller.limits import HolonomicLimits, LimitHit, Motion
 from wam_controller.plan_freshness import FreshnessLimits, Level
 from wam_controller.tracker import make_reference
 from wam_controller.trackers import make_tracker
@@ -98,3 +98,10 @@ def test_after_a_reset_it_starts_from_zero(loop):
     drive(loop, 0.5, straight())
     loop.reset()
     np.testing.assert_array_equal(loop.step(0.5, straight(), ZERO, ZERO).twist, ZERO)
+
+
+def test_a_robot_that_moves_already_is_not_braked_at_its_first_plan(loop):
+    moving = np.array([0.8, 0.0, 0.0])
+    assert loop.step(0.0, straight(), ZERO, moving).twist[0] == 0.0
+    loop.reset(Motion(moving))
+    assert loop.step(0.0, straight(), ZERO, moving).twist[0] == pytest.approx(0.8)

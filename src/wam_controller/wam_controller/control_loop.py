@@ -39,9 +39,9 @@ class ControlLoop:
         self._limits = limits
         self.reset()
 
-    def reset(self) -> None:
-        """Forget the last command: the next one ramps up from zero."""
-        self._last = Motion(_ZERO)
+    def reset(self, moving: Motion | None = None) -> None:
+        """Forget the last command: the next one ramps up from zero, or goes on from how the robot is moving."""
+        self._last = Motion(_ZERO) if moving is None else moving
         self._last_time: float | None = None
 
     def step(self, now: float, reference: Reference | None, pose: np.ndarray, twist: np.ndarray) -> ControlOutput:

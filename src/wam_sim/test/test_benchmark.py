@@ -9,8 +9,9 @@ import pytest
 
 from wam_models.policy import Policy, load_policy
 from wam_models.types import Observation, Plan, Refusal
-from wam_sim.benchmark import EXPERT, INSTRUCTION, Contender, run_yard
-from wam_sim.rollout import PolicyDriver, walk
+from wam_sim.benchmark import EXPERT, Contender, run_yard
+from wam_sim.policy_driver import PolicyDriver
+from wam_sim.rollout import walk
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import make_world
 
@@ -53,7 +54,7 @@ def test_a_rung_changes_no_plan_of_a_walk() -> None:
     pytest.importorskip("torch")
     policy = SecondOpinion(*(load_policy(MODEL, rung=rung, threads=1) for rung in ("cached", "plain")))
     simulation = YardSimulation(make_world("val", 3), seed=3)
-    walk(simulation, PolicyDriver(policy, INSTRUCTION), time_limit=4.0)
+    walk(simulation, PolicyDriver(policy), time_limit=4.0)
     simulation.close()
     assert len(policy.apart) == 20
     assert max(policy.apart) < 1e-4

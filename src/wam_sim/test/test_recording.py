@@ -12,7 +12,9 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from wam_models.data.bags import BagError, read_run
 from wam_sim.expert import YardExpert
 from wam_sim.ranging import BEARINGS, scan, segments_of
-from wam_sim.recording import INSTRUCTIONS, RunRecorder, bag_types, record_run, record_runs
+from wam_sim.recording import INSTRUCTIONS, SENSORS, record_run
+from wam_sim.run_recorder import RunRecorder, bag_types
+from wam_sim.runs import record_runs
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import make_world
 
@@ -29,7 +31,7 @@ def test_a_recorded_run_reads_back(bag: Path) -> None:
     world = make_world("train", 4)
     assert run.stamps == pytest.approx(0.25 * np.arange(16), abs=0.011)
     assert run.goal == pytest.approx(world.goal)
-    assert run.instruction in {text for texts in INSTRUCTIONS.values() for text in texts}
+    assert run.instructions[0] in {text for texts in INSTRUCTIONS.values() for text in texts}
     assert run.frame(0).shape == (180, 320, 3)
     assert run.poses[0] == pytest.approx([0, 0, 0], abs=1e-9)
     assert np.hypot(*run.poses[-1, :2]) > 1.0
@@ -39,7 +41,7 @@ def test_labels_are_the_expert_s_plan_at_each_frame(bag: Path) -> None:
     run = read_run(bag)
     assert run.labels is not None and run.labels.shape == (16, 8, 3)
     world = make_world("train", 4)
-    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instruction in texts)
+    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instructions[0] in texts)
     expected = YardExpert(world, pace).plan(run.poses[6], run.twists[6], [], np.zeros((0, 2))).poses
     assert np.abs(run.labels[6] - expected).max() < 1e-6
 
@@ -102,7 +104,7 @@ def test_asked_what_if_the_expert_answers_for_the_same_place_and_only_what_can_b
     own = np.hypot(*(answers.goals - run.goal).T) < 1e-6
     assert 0.4 < own.mean() < 0.8 and len(np.unique(answers.goals.round(3), axis=0)) == 2
     assert np.ptp(answers.twists[:, 0]) > 0.4
-    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instruction in texts)
+    pace = next(pace for pace, texts in INSTRUCTIONS.items() if run.instructions[0] in texts)
     world = make_world("gaps", 3)
     segments = segments_of(world.static_footprints)
     number = int(np.flatnonzero(own)[0])
@@ -131,13 +133,13 @@ def test_answers_that_lack_a_part_are_refused(tmp_path: Path) -> None:
 def test_a_run_that_dies_leaves_no_half_bag_and_an_old_one_is_not_overwritten(tmp_path: Path) -> None:
     world = make_world("train", 2)
     path = tmp_path / "run"
-    with pytest.raises(RuntimeError, match="pulled the plug"), RunRecorder(path, world, "walk to the goal", {}) as bag:
+    with pytest.raises(RuntimeError, match="pulled the plug"), RunRecorder(path, SENSORS, {}) as bag:
         simulation = YardSimulation(world)
         plan = YardExpert(world).plan(simulation.pose, simulation.twist, [], np.zeros((0, 2)))
         picture, ranges = np.zeros((90, 160, 3), np.uint8), np.full(len(BEARINGS), np.inf)
-        bag.frame(0.0, picture, simulation.pose, simulation.twist, plan, ranges)
+        bag.frame(0.0, picture, simulation.pose, simulation.twist, "walk to the goal", plan, ranges)
         raise RuntimeError("pulled the plug")
     assert not path.exists()
     path.mkdir()
     with pytest.raises(FileExistsError, match="another folder"):
-        RunRecorder(path, world, "walk to the goal", {})
+        RunRecorder(path, SENSORS, {})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wam_sim.body import BodyState, footprint, step_body
 from wam_sim.camera import CameraEffects
 from wam_sim.expert import YardExpert
-from wam_sim.rollout import ExpertDriver, goal_in_base, walk
+from wam_sim.rollout import ExpertDriver, walk
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
 from wam_sim.worlds import make_world
 
@@ -80,7 +80,7 @@ def test_reached_is_within_the_radius_of_the_goal() -> None:
     x, y = world.goal
     assert YardSimulation(world, pose=(x - GOAL_RADIUS + 0.01, y, 0.0)).reached
     assert not YardSimulation(world, pose=(x - GOAL_RADIUS - 0.01, y, 0.0)).reached
-    assert goal_in_base(YardSimulation(world, pose=(x, y - 2.0, np.pi / 2))) == pytest.approx((2.0, 0.0))
+    assert YardSimulation(world, pose=(x, y - 2.0, np.pi / 2)).goal_in_base == pytest.approx((2.0, 0.0))
 
 
 def test_the_picture_is_the_same_for_the_same_seed_and_moves_with_the_robot() -> None:

@@ -11,13 +11,13 @@ from wam_models.evaluation.oracle import Oracle
 from wam_models.evaluation.yard import WalkOutcome
 from wam_models.policy import Policy, load_policy
 from wam_sim.expert import YardExpert
-from wam_sim.rollout import LATENCY, Driver, ExpertDriver, PolicyDriver, walk
+from wam_sim.policy_driver import PolicyDriver
+from wam_sim.rollout import LATENCY, Driver, ExpertDriver, walk
 from wam_sim.simulation import YardSimulation
 from wam_sim.worlds import YardWorld, make_world
 
 EXPERT = "expert"
 BASELINES = ("stop", "straight", "constant_velocity")
-INSTRUCTION = "walk to the goal"
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def _driver(contender: Contender, world: YardWorld, seed: int) -> Driver:
         if not isinstance(policy, MetisPolicy):
             raise ValueError(f"{contender.source} chooses among no candidates: an oracle is for a Metis")
         policy.scorer = oracle = Oracle(policy.spec.dt)
-        told = oracle, YardExpert(world)
-    return PolicyDriver(policy, INSTRUCTION, commit=contender.commit, oracle=told)
+        told = oracle, ExpertDriver(YardExpert(world))
+    return PolicyDriver(policy, commit=contender.commit, oracle=told)
 
 
 def _walk(job: tuple[Contender, str, int, float]) -> WalkOutcome:

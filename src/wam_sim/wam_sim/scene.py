@@ -18,13 +18,13 @@ HORIZONTAL_FOV = np.deg2rad(80.0)  # of the rectified front camera
 CAMERA_POSITION = (0.33, 0.0, 0.06)  # m in base_link, which is BASE_HEIGHT above the ground
 BASE_HEIGHT = 0.30  # m
 # From MuJoCo's camera axes (x right, y up, looking along -z) to base_link's (x forward, y left, z up).
-_CAMERA_TURN = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+CAMERA_TURN = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
-def vertical_fov(camera_size: tuple[int, int]) -> float:
-    """Radians, for an image of (height, width) px with square pixels."""
+def vertical_fov(camera_size: tuple[int, int], horizontal: float = HORIZONTAL_FOV) -> float:
+    """Radians, for an image of (height, width) px with square pixels that is `horizontal` rad wide."""
     height, width = camera_size
-    return float(2 * np.arctan(np.tan(HORIZONTAL_FOV / 2) * height / width))
+    return float(2 * np.arctan(np.tan(horizontal / 2) * height / width))
 
 
 class Scene:
@@ -139,7 +139,7 @@ class Scene:
         robot = root.add_body(name="robot", mocap=True)
         robot.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=(0.01, 0, 0), group=3)  # a mocap body needs a geom
         quat = np.empty(4)
-        mujoco.mju_mat2Quat(quat, _CAMERA_TURN.ravel())
+        mujoco.mju_mat2Quat(quat, CAMERA_TURN.ravel())
         robot.add_camera(name="front", pos=CAMERA_POSITION, quat=quat, fovy=np.rad2deg(vertical_fov(camera_size)))
         if look.night:
             robot.add_light(

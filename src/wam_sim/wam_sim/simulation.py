@@ -16,6 +16,7 @@ from wam_sim.worlds import YardWorld
 GOAL_RADIUS = 0.5  # m: a walk has arrived when the middle of the robot is this near
 PERSON_YIELDS = 0.75  # m between outlines: a person stands still while a robot is this near
 MAX_STEP = 0.02  # s
+INSTRUCTION = "walk to the goal"
 
 
 class YardSimulation:
@@ -32,8 +33,9 @@ class YardSimulation:
         seed: int = 0,
         pose: tuple[float, float, float] | None = None,
         twist: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        instruction: str = INSTRUCTION,
     ) -> None:
-        self.world = world
+        self.world, self.instruction = world, instruction
         self.time = 0.0
         self.path_length = 0.0
         self._state = BodyState(np.array(pose or world.start, dtype=float), np.array(twist))
@@ -72,6 +74,14 @@ class YardSimulation:
         """(N, 2) m/s in the world."""
         return np.array([walker.velocity for walker in self._walkers]).reshape(-1, 2)
 
+    @property
+    def goal_in_base(self) -> tuple[float, float]:
+        """The goal (x, y) m as base_link sees it."""
+        x, y, yaw = self.pose
+        dx, dy = self.world.goal[0] - x, self.world.goal[1] - y
+        c, s = np.cos(yaw), np.sin(yaw)
+        return float(c * dx + s * dy), float(-s * dx + c * dy)
+
     def step(self, command: np.ndarray | tuple[float, float, float], dt: float) -> None:
         """Let dt seconds pass under a velocity command (vx, vy, yaw rate) in the body's frame, given now."""
         self._pending.append((self.time + self._delay, np.asarray(command, dtype=float)))
@@ -90,8 +100,8 @@ class YardSimulation:
             remaining -= slice_
         self._measure()
 
-    def render(self) -> np.ndarray:
-        """uint8 (H, W, 3) RGB as the front camera sees it now; the same picture until time passes."""
+    def render(self, camera: str = "front") -> np.ndarray:
+        """uint8 (H, W, 3) RGB as its one camera sees it now; the same picture until time passes."""
         if self._picture is not None and self._picture[0] == self.time:
             return self._picture[1]
         speed = float(np.hypot(*self._state.twist[:2])) + 0.15 * abs(float(self._state.twist[2]))

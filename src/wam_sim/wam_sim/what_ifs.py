@@ -6,13 +6,11 @@ the left turns left. With the picture as it was and motion and goal drawn anew, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from wam_models.se2 import compose
-from wam_models.types import Trajectory
 from wam_sim.expert import YardExpert, body_clearance
+from wam_sim.run_recorder import WhatIf
 from wam_sim.simulation import GOAL_RADIUS, YardSimulation
 from wam_sim.starts import another_goal
 from wam_sim.worlds import YardWorld
@@ -20,15 +18,6 @@ from wam_sim.worlds import YardWorld
 _TOP_SPEED = 0.9  # m/s
 _TURN = 0.4  # rad/s, standard deviation
 _TRIES = 4
-
-
-@dataclass(frozen=True)
-class WhatIf:
-    """goal: (x, y) m in odom; twist: (3,) vx, vy m/s and yaw rate rad/s in base_link; plan: the expert's."""
-
-    goal: tuple[float, float]
-    twist: np.ndarray
-    plan: Trajectory
 
 
 class Questioner:
@@ -54,7 +43,7 @@ class Questioner:
                 twist = np.array([speed, now.twist[1], self._rng.normal(0.0, _TURN)])
                 plan = expert.plan(now.pose, twist, now.walkers, now.walker_velocities, now.time)
                 if self._free(now.pose, plan.poses) and self._gets_on(now.pose, goal, plan.poses):
-                    answers.append(WhatIf(goal, twist, plan))
+                    answers.append(WhatIf(twist, plan, goal))
                     break
         return answers
 

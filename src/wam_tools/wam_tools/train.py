@@ -17,7 +17,7 @@ from wam_models.runtime.ladder import make_device
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
 from wam_models.training.scale import Processes
 from wam_models.training.train import train_round
-from wam_sim.recording import missing_runs, record_runs
+from wam_sim.runs import missing_runs, record_runs
 from wam_tools.output import console
 from wam_tools.train_plan import PRESET, show_plan
 
@@ -129,11 +129,12 @@ def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: V
     if wanted.driver == "policy" and checkpoint is None:
         raise RecipeError(f"data {data.name!r} is driven by a policy, and the first round has none: add a start")
     policy = checkpoint if wanted.driver == "policy" else None
-    missing = missing_runs(data.folder, wanted.split, wanted.runs, wanted.first_seed, wanted.starts)
+    missing = missing_runs(data.folder, wanted.split, wanted.runs, wanted.first_seed, wanted.starts, wanted.place)
     runs = record_runs(
         data.folder,
         wanted.split,
         wanted.runs,
+        place=wanted.place,
         workers=workers,
         first_seed=wanted.first_seed,
         starts=wanted.starts,

@@ -43,14 +43,6 @@ class Route:
         lane, along = self.at(s)
         return lane.centre.pose(along)
 
-    def next_turn(self, s: float) -> tuple[float, str] | None:
-        """m to the next junction on the route and the turn there; None behind the last. Within a junction it is 0."""
-        for begins, turn in self.turns:
-            lane, _ = self.at(begins + 0.1)
-            if s < begins + lane.centre.length:
-                return max(begins - s, 0.0), turn
-        return None
-
 
 def make_route(network: RoadNetwork, length: float, rng: np.random.Generator) -> Route:
     """From a random place on a road to one about `length` metres of driving away, turning at random, on a road too."""

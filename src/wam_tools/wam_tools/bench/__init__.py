@@ -7,6 +7,8 @@ from wam_tools.lazy import lazy_group
 BENCHMARKS = {
     "plan": "How long a plan takes, by stage, on each rung of the speed ladder.",
     "yard": "Walks to the goal, success without contact within 60 s.",
+    "town": "Drives through towns: route completion, driving score, infractions.",
+    "told": "Told left and told right before the same picture: how often plans go to those sides.",
     "ablation": "Attention masks, and training without video: equal data, steps and seeds, with intervals.",
 }
 

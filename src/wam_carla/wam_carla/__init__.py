@@ -1,0 +1,1 @@
+"""Bridge between ROS 2 and a car in CARLA."""

@@ -1,0 +1,93 @@
+"""The CARLA bridge with a virtual CARLA in its own process: the node, its parameters and topics are wam_carla's.
+
+    virtual_carla_bridge --world unseen:3 --truth out/truth.jsonl --ros-args -p image_width:=320 -p image_height:=192
+
+It takes faults on standard input ("server gone", see virtual_carla.faults), and writes what really happened, one JSON
+object a tick, where it is told to, and at the end what the bridge has left in the world. The map is called after the
+world, such as unseen-3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from rclpy.utilities import remove_ros_args
+
+from wam_carla.carla_bridge_node import CarlaBridgeNode
+from wam_controller.managed_node import run
+from wam_sim import virtual_carla
+from wam_sim.town.scenarios import SCENARIOS, make_world
+from wam_sim.town.simulation import TownSimulation
+from wam_sim.virtual_carla.faults import Faults
+from wam_sim.virtual_carla.server import VirtualServer
+
+
+def main() -> None:
+    """Run the bridge until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", type=_world, default=("val", 0), metavar="SPLIT:SEED")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="route")
+    parser.add_argument("--camera-size", type=_size, default=(192, 320), metavar="HxW", help="as it is drawn")
+    parser.add_argument("--cameras", default="front", help="that are drawn, such as front,left,right")
+    parser.add_argument("--port", type=int, default=2000, help="that the bridge's parameter port must name")
+    parser.add_argument("--truth", type=Path, help="file for what really happened, JSON lines")
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    split, seed = arguments.world
+    world = make_world(split, seed, arguments.scenario)
+    cameras = tuple(arguments.cameras.split(","))
+
+    def town(_: str) -> TownSimulation:
+        simulation = TownSimulation(world, arguments.camera_size, seed, cameras)
+        for camera in cameras:
+            simulation.render(camera)  # the first one takes a second, longer than a tick may
+        return simulation
+
+    truth = arguments.truth.open("w", buffering=1) if arguments.truth else None
+    server = VirtualServer(
+        town,
+        maps=(f"{split}-{seed}",),
+        port=arguments.port,
+        on_step=partial(_write, truth) if truth else None,
+    )
+    threading.Thread(target=_listen, args=(server.faults,), name="faults", daemon=True).start()
+    try:
+        run(partial(CarlaBridgeNode, virtual_carla))
+    finally:
+        server.close()
+        if truth is not None:
+            left = sorted(actor.type_id for actor in server.actors.values())
+            _write(truth, {"left": left, "synchronous": server.settings.synchronous_mode})
+            truth.close()
+
+
+def _write(file: TextIO, values: dict[str, Any]) -> None:
+    file.write(json.dumps(values) + "\n")
+
+
+def _listen(faults: Faults) -> None:
+    """Thread: faults from standard input."""
+    for line in sys.stdin:
+        try:
+            faults.switch(line)
+        except ValueError as error:
+            print(error, file=sys.stderr, flush=True)
+
+
+def _world(text: str) -> tuple[str, int]:
+    split, _, seed = text.partition(":")
+    return split, int(seed)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return int(height), int(width)
+
+
+if __name__ == "__main__":
+    main()
