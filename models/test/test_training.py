@@ -193,6 +193,31 @@ def test_an_autoencoder_that_does_not_fit_or_is_another_one_is_refused(tmp_path:
         train_round(with_finished_autoencoder(recipe, first, "more"), 0, lambda *_: None)
 
 
+def test_an_autoencoder_may_begin_as_that_of_a_checkpoint(tmp_path: Path) -> None:
+    before = train_round(recipe_in(tmp_path / "before"), 0, lambda *_: None)
+    recipe = recipe_in(tmp_path / "after")
+    how = replace(recipe.autoencoder, begin=before, steps=1, learning_rate=1e-12)
+    train_round(replace(recipe, autoencoder=how), 0, lambda *_: None)
+    there = load_file(tmp_path / "before/train/autoencoder.safetensors")
+    here = load_file(tmp_path / "after/train/autoencoder.safetensors")
+    apart = max(float((here[name] - there[name]).abs().max()) for name in there)
+    assert apart < 0.01  # a checkpoint keeps half of the digits
+    with pytest.raises(RecipeError, match=r"made by another recipe.*begin"):
+        train_round(recipe_in(tmp_path / "after"), 0, lambda *_: None)
+
+
+def test_a_label_that_goes_far_may_be_missed_by_more(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", speed=8.0, yaw_rate=0.001)
+    run = read_run(tmp_path / "bag")
+    ahead = np.array([[8.0, 0.0, 0.0], [16.0, 0.0, 0.0]])
+    missed = {beside: ahead + np.array([0.0, beside, 0.0]) for beside in (0.6, 1.4)}
+    found = {}
+    for beside, label in missed.items():
+        taught = replace(run, labels=np.repeat(label[None], 24, axis=0), label_times=np.array([1.0, 2.0]))
+        found[beside] = make_windows(taught, nano_config(), use_acceleration=False).imitated
+    assert found[0.6][:8].all() and not found[1.4].any()
+
+
 def test_an_output_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     train_round(recipe, 0, lambda *_: None)

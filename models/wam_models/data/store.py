@@ -18,7 +18,7 @@ from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
 
 # Counts up whenever the same bags would give other windows.
-_FORMAT = 3
+_FORMAT = 4
 COLUMN = 4  # px of the resized picture that share one range
 SECTORS = 96  # of a lidar's field, of each of which the nearest point is kept
 

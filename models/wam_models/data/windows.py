@@ -11,8 +11,9 @@ from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import state_vector
 from wam_models.types import EgoState
 
-# Metres between the label and what was driven, up to which the recorded future is the label's future.
-IMITATED_WITHIN = 0.15
+# Metres between the label and what was driven, up to which the recorded future is the label's future; or, of labels
+# that go far, that share of their way.
+IMITATED_WITHIN, IMITATED_SHARE = 0.15, 0.06
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def make_windows(run: Run, config: MetisConfig, use_acceleration: bool) -> Windo
     else:
         labels, usable = _at_times(run.labels, run.label_times, times), np.ones(count, dtype=bool)
     gap = np.hypot(*np.moveaxis(labels[..., :2] - driven[..., :2], -1, 0)).max(axis=-1)
+    alike = np.maximum(IMITATED_WITHIN, IMITATED_SHARE * np.hypot(labels[:, -1, 0], labels[:, -1, 1]))
 
     acceleration = np.gradient(run.twists[:, :2], run.stamps, axis=0) if count > 1 else np.zeros((count, 2))
     goals = None if run.goal is None else np.broadcast_to(run.goal, (count, 2))
@@ -61,7 +63,7 @@ def make_windows(run: Run, config: MetisConfig, use_acceleration: bool) -> Windo
         states=states[usable],
         actions=labels[usable][..., : config.action.values],
         instructions=told[usable],
-        imitated=(complete & (gap < IMITATED_WITHIN))[usable],
+        imitated=(complete & (gap < alike))[usable],
     )
     if run.what_ifs is None:
         return windows

@@ -44,8 +44,10 @@ def write_checkpoint(
 def licence_after(recipe: Recipe, start: Start | None) -> str:
     """Of the weights that a recipe makes: its own, and those of the checkpoints that they come from."""
     sources = [] if start is None else [start.checkpoint]
-    if isinstance(recipe.autoencoder, FinishedAutoencoder):
-        sources.append(open_checkpoint(recipe.autoencoder.weights))
+    autoencoder = recipe.autoencoder
+    before = autoencoder.weights if isinstance(autoencoder, FinishedAutoencoder) else autoencoder.begin
+    if before is not None:
+        sources.append(open_checkpoint(before))
     inherited = [
         f"{part} ({source.model_id})" if part == NOT_RECORDED else part
         for source in sources

@@ -23,7 +23,8 @@ def claim_autoencoder(recipe: Recipe) -> None:
     if isinstance(recipe.autoencoder, FinishedAutoencoder):
         settings["weights"] = open_checkpoint(recipe.autoencoder.weights).model_id
     else:
-        settings |= asdict(recipe.autoencoder)
+        begin = recipe.autoencoder.begin
+        settings |= {**asdict(recipe.autoencoder), "begin": begin and open_checkpoint(begin).model_id}
     _claim(recipe.output / "autoencoder.json", settings)
 
 

@@ -64,7 +64,8 @@ class AutoencoderTraining:
     """steps of `frames` single frames or, every `clip_every`-th, `clips` clips; learning_rate decays linearly.
     range_frames more single frames are not decoded: like all others they train, with range_weight, the ranges up to
     `farthest` m (default FARTHEST) that a head reads off the latents, where the bags have a lidar's scan; and with
-    stop_weight the way to the line at which a light tells to stop, where the bags have one."""
+    stop_weight the way to the line at which a light tells to stop, where the bags have one. begin: a checkpoint
+    directory whose autoencoder it begins as."""
 
     steps: int
     frames: int
@@ -75,6 +76,7 @@ class AutoencoderTraining:
     range_weight: float = 0.3
     farthest: float | None = None
     stop_weight: float = 0.0
+    begin: Path | None = None
 
     def __post_init__(self) -> None:
         if min(self.steps, self.frames, self.clips, self.clip_every) < 1:
@@ -261,7 +263,8 @@ def read_recipe(path: Path) -> Recipe:
 
 def _autoencoder(entry: dict[str, Any]) -> AutoencoderTraining | FinishedAutoencoder:
     if "weights" not in entry:
-        return AutoencoderTraining(**entry)
+        begin = entry.get("begin")
+        return AutoencoderTraining(**{**entry, "begin": None if begin is None else Path(begin)})
     if others := sorted(entry.keys() - {"weights"}):
         raise ValueError(f"an autoencoder with weights is used as it is: leave out its {', '.join(others)}")
     return FinishedAutoencoder(Path(entry["weights"]))

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
+from wam_models.checkpoint import open_checkpoint
 from wam_models.data.bags import BagError
 from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
 from wam_models.data.store import WindowStore, bag_folders, open_store
@@ -171,10 +172,11 @@ def _trained_autoencoder(
     done, statistics = recipe.output / "autoencoder.safetensors", recipe.output / "autoencoder_statistics.json"
     if not (done.exists() and statistics.exists()):
         state = recipe.output / "autoencoder_state.pt"
-        if start is None:
+        begin = start if settings.begin is None else Start(open_checkpoint(settings.begin))
+        if begin is None:
             quiet_start(autoencoder)
         else:
-            start.load_into(autoencoder, "autoencoder")
+            begin.load_into(autoencoder, "autoencoder")
         trainee = AutoencoderTrainee(autoencoder, recipe.network.image_size).to(device)
         optimiser = torch.optim.AdamW(trainee.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=0.01)
         generator = torch.Generator().manual_seed(recipe.seed)

@@ -39,18 +39,19 @@ class RangeHead(nn.Module):
 
 
 class StopHead(nn.Module):
-    """Latents (B, C, h, w) -> (B,) log m to the line at which a light tells to stop. Training only: it makes the
-    latents keep the few pixels of a light, and which of its lamps is lit. Each cell says what it sees; the nearest
-    counts, for a light is in one place."""
+    """Latents (B, C, h, w) -> logits (B,) that a light tells to stop, and log m (B,) to its line. Training only: it
+    makes the latents keep the few pixels of a light, and which of its lamps is lit. Each cell says what it sees; the
+    surest count, for a light is in one place."""
 
     def __init__(self, channels: int, width: int = 64) -> None:
         super().__init__()
         self.cells = nn.Conv2d(channels, width, 3, padding=1)
-        self.out = nn.Conv2d(width, 1, 1)
+        self.out = nn.Conv2d(width, 2, 1)
 
-    def forward(self, latents: Tensor, farthest: float) -> Tensor:
-        near = F.softplus(self.out(F.silu(self.cells(latents)))).flatten(1).amax(dim=1)
-        return math.log(farthest) - near
+    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        cells = self.out(F.silu(self.cells(latents))).float().flatten(2)
+        logits, metres = cells[:, 0], cells[:, 1]
+        return logits.logsumexp(dim=1) - math.log(logits.shape[1]), (logits.softmax(dim=1) * metres).sum(dim=1)
 
 
 class AutoencoderTrainee(nn.Module):
@@ -99,12 +100,17 @@ def range_loss(head: RangeHead, latents: Tensor, ranges: Tensor, farthest: float
 
 
 def stop_loss(head: StopHead, latents: Tensor, metres: Tensor, farthest: float) -> Tensor:
-    """Absolute error of the logarithm of the way to the line (B,) m, inf where no light tells to stop; both kinds of
-    pictures count alike, however many there are of each."""
+    """Cross-entropy of whether there is a line (B,) m to stop at, inf where no light tells to, both kinds counting
+    alike, however many there are of each; and the absolute error of the logarithm of the way to it."""
     known = ~metres.isnan()
-    error = (head(latents, farthest).float() - metres.clamp(NEAREST, farthest).log()).abs()
-    kinds = [known & metres.isfinite(), known & metres.isinf()]
-    return torch.stack([error[kind].mean() for kind in kinds if kind.any()]).mean()
+    stops = metres.isfinite() & (metres <= farthest)
+    logits, log_metres = head(latents)
+    entropy = F.binary_cross_entropy_with_logits(logits, stops.float(), reduction="none")
+    kinds = [kind for kind in (known & stops, known & ~stops) if kind.any()]
+    loss = torch.stack([entropy[kind].mean() for kind in kinds]).mean()
+    if stops.any():
+        loss = loss + 0.3 * (log_metres - metres.clamp_min(NEAREST).log())[stops].abs().mean()
+    return loss
 
 
 @dataclass(frozen=True)

@@ -215,3 +215,20 @@ def test_drives_are_recorded_into_one_folder_scenario_by_scenario(tmp_path: Path
     assert not list(record_runs(tmp_path, "train", 1, place="town", starts="scenarios", first_seed=5))
     with pytest.raises(FileExistsError, match=r"starts scenarios.*wanted.*starts routes"):
         next(record_runs(tmp_path, "train", 1, place="town", starts="routes"))
+
+
+def test_time_to_contact_is_what_it_takes_to_reach_who_stands_ahead() -> None:
+    world = make_world("val", 0, "lead_braking")
+    simulation = TownSimulation(world, seed=0)
+    times = []
+    while not simulation.contacts:
+        gap = min(np.hypot(*(np.array(mover.pose[:2]) - simulation.pose[:2])) for mover in simulation.movers)
+        times.append((simulation.time, simulation.time_to_contact, gap))
+        simulation.step(0.0, 3.0 if simulation.state.speed < 9.0 else 0.0, 0.1)
+        assert simulation.time < 30.0
+    hit = simulation.time
+    assert min(foreseen for _, foreseen, _ in times) < 0.5
+    for time, foreseen, _ in times:
+        if hit - time < 0.8:
+            assert foreseen < 1.6
+    assert times[0][1] == float("inf")

@@ -10,9 +10,10 @@ MAX_GAIN = 5.0
 
 
 class CameraEffects:
-    """Deterministic for a seed. One instance a camera stream."""
+    """Deterministic for a seed. One instance a camera stream. max_gain: to which it brightens the dark."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, max_gain: float = MAX_GAIN) -> None:
+        self._max_gain = max_gain
         self._rng = np.random.default_rng([seed, 77])
         self._phase = self._rng.uniform(0, 2 * np.pi, 3)
         self._gain: float | None = None
@@ -28,7 +29,7 @@ class CameraEffects:
     def expose(self, image: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) as a cheap sensor gives it: slow auto-exposure, drift, noise that grows with the gain."""
         mean = float(image[::8, ::8].mean()) / 255.0
-        wanted = float(np.clip(TARGET_BRIGHTNESS / max(mean, 1e-3), 0.5, MAX_GAIN))
+        wanted = float(np.clip(TARGET_BRIGHTNESS / max(mean, 1e-3), 0.5, self._max_gain))
         self._gain = wanted if self._gain is None else 0.7 * self._gain + 0.3 * wanted
         self._drift = 0.9 * self._drift + self._rng.normal(0, 0.03)
         gain = self._gain * float(np.exp(self._drift))

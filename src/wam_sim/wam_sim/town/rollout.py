@@ -104,7 +104,7 @@ def drive(
         if disturb is not None:
             steering, acceleration = disturb(simulation.time, steering, acceleration)
         simulation.step(steering, acceleration, CONTROL_PERIOD)
-        judge.step(simulation.time, simulation.state, simulation.contacts)
+        judge.step(simulation.time, simulation.state, simulation.contacts, simulation.time_to_contact)
     return DriveOutcome(
         world=world.name,
         scenario=world.scenario,

@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import shapely
 
-from wam_models.se2 import compose
-from wam_sim.objects import Thing, cone, person
-from wam_sim.town.idm import Driver
+from wam_sim.town.draft import (
+    KERB,
+    Draft,
+    add_cones,
+    add_crossing,
+    add_cyclist,
+    add_traffic,
+    free_place,
+    park,
+    vehicle_at,
+    vehicle_on_route,
+)
 from wam_sim.town.instructions import SAID_BEFORE, SAYINGS
 from wam_sim.town.layout import SPLITS, make_network
 from wam_sim.town.lights import Lights, make_lights
 from wam_sim.town.looks import make_look
-from wam_sim.town.network import LANE_WIDTH, SIDEWALK_WIDTH, Junction, Lane, LaneId, RoadNetwork
+from wam_sim.town.network import Junction, Lane, LaneId, RoadNetwork
 from wam_sim.town.routes import Route, make_route
 from wam_sim.town.surroundings import signal_poles, surroundings
-from wam_sim.town.vehicles import CYCLISTS, VEHICLES, VehicleKind
-from wam_sim.town.world import Brakes, Misleading, PullsOut, TownWorld, VehicleStart, WalkerStart
-
-# m left of the middle of a lane.
-_KERB = -0.5 * LANE_WIDTH
-_FAR_KERB = 1.5 * LANE_WIDTH
-
-
-@dataclass
-class _Draft:
-    """A world being made. places: m along the route at which something stands or happens already."""
-
-    split: str
-    seed: int
-    network: RoadNetwork
-    lights: dict[int, Lights]
-    rng: np.random.Generator
-    route: Route
-    places: list[float] = field(default_factory=list)
-    things: list[Thing] = field(default_factory=list)
-    vehicles: list[VehicleStart] = field(default_factory=list)
-    walkers: list[WalkerStart] = field(default_factory=list)
-    misleading: list[Misleading] = field(default_factory=list)
-    speed: float = 4.0
-    traffic: float = 1.0
-
-    def kind(self) -> VehicleKind:
-        kinds = VEHICLES["unseen" if self.split == "unseen" and self.rng.random() < 0.5 else "known"]
-        return kinds[int(self.rng.integers(len(kinds)))]
+from wam_sim.town.world import Brakes, Misleading, PullsOut, TownWorld
 
 
 @lru_cache(maxsize=2)
@@ -64,9 +44,9 @@ def make_world(split: str, seed: int, scenario: str = "route") -> TownWorld:
     network = _town(split, seed)
     rng = np.random.default_rng([seed, SPLITS.index(split), list(SCENARIOS).index(scenario), 83])
     lights = {junction.id: make_lights(junction, float(rng.uniform(0.0, 60.0))) for junction in network.junctions}
-    draft = _Draft(split, seed, network, lights, rng, make_route(network, 200.0, rng))
+    draft = Draft(split, seed, network, lights, rng, make_route(network, 200.0, rng))
     SCENARIOS[scenario](draft)
-    _add_traffic(draft)
+    add_traffic(draft)
     lights_of_day = ("day", "dusk", "night", "fog") if split == "unseen" else ("day", "dusk", "fog")
     look = make_look(split, str(rng.choice(lights_of_day)), rng)
     around = surroundings(network, split, np.random.default_rng([seed, SPLITS.index(split), 84]))
@@ -86,26 +66,26 @@ def make_world(split: str, seed: int, scenario: str = "route") -> TownWorld:
     )
 
 
-def _route(draft: _Draft) -> None:
+def _route(draft: Draft) -> None:
     """What a town brings: turns, lights, traffic, parked cars, cyclists, people who cross."""
     draft.route = make_route(draft.network, 260.0, draft.rng)
     for _ in range(int(draft.rng.integers(1, 3))):
-        _add_crossing(draft, _free_place(draft))
+        add_crossing(draft, free_place(draft))
     for _ in range(int(draft.rng.integers(2, 5))):
-        _park(draft, _free_place(draft), float(draft.rng.uniform(-0.75, -0.45)))
+        park(draft, free_place(draft), float(draft.rng.uniform(-0.3, 0.35)))
     if draft.rng.random() < 0.5:
-        _park(draft, _free_place(draft, clear_of_junctions=26.0), 0.9)
+        park(draft, free_place(draft, clear_of_junctions=26.0), 0.9)
     if draft.rng.random() < 0.6:
-        _add_cyclist(draft, _free_place(draft))
+        add_cyclist(draft, free_place(draft))
     if draft.rng.random() < 0.4:
-        _add_cones(draft, _free_place(draft))
+        add_cones(draft, free_place(draft))
 
 
-def _lane_following(draft: _Draft) -> None:
+def _lane_following(draft: Draft) -> None:
     draft.route = _straight_on(draft, 120.0)
 
 
-def _curves(draft: _Draft) -> None:
+def _curves(draft: Draft) -> None:
     def bend(route: Route) -> float:
         yaw = np.unwrap([route.pose(s)[2] for s in np.arange(0.0, route.length, 4.0)])
         turned = np.abs(np.diff(yaw))
@@ -116,7 +96,7 @@ def _curves(draft: _Draft) -> None:
     draft.traffic = 0.5
 
 
-def _red_light(draft: _Draft) -> None:
+def _red_light(draft: Draft) -> None:
     draft.route = _through_junction(draft, None, before=55.0)
     at, _ = draft.route.turns[0]
     lane, _ = draft.route.at(at - 1.0)
@@ -128,33 +108,33 @@ def _red_light(draft: _Draft) -> None:
     draft.lights[lights.junction] = replace(lights, offset=(group * share - 15.0) % lights.cycle)
 
 
-def _lead_braking(draft: _Draft) -> None:
+def _lead_braking(draft: Draft) -> None:
     draft.route = _straight_on(draft, 110.0)
-    lead = _vehicle(draft, draft.kind(), 18.0, speed=6.0)
+    lead = vehicle_on_route(draft, draft.kind(), 18.0, speed=6.0)
     draft.vehicles.append(replace(lead, script=Brakes(float(draft.rng.uniform(15.0, 40.0)), 4.0)))
     draft.traffic = 0.5
 
 
-def _crossing(draft: _Draft) -> None:
+def _crossing(draft: Draft) -> None:
     draft.route = _straight_on(draft, 100.0)
-    _add_crossing(draft, float(draft.rng.uniform(45.0, 60.0)))
+    add_crossing(draft, float(draft.rng.uniform(45.0, 60.0)))
     draft.traffic = 0.5
 
 
-def _parked_car(draft: _Draft) -> None:
+def _parked_car(draft: Draft) -> None:
     draft.route = _straight_on(draft, 100.0)
-    _park(draft, float(draft.rng.uniform(45.0, 55.0)), float(draft.rng.uniform(0.75, 0.95)))
+    park(draft, float(draft.rng.uniform(45.0, 55.0)), float(draft.rng.uniform(0.75, 0.95)))
 
 
-def _cut_in(draft: _Draft) -> None:
+def _cut_in(draft: Draft) -> None:
     draft.route = _straight_on(draft, 110.0)
-    start = _vehicle(draft, draft.kind(), float(draft.rng.uniform(42.0, 52.0)), speed=0.0)
+    start = vehicle_on_route(draft, draft.kind(), float(draft.rng.uniform(42.0, 52.0)), speed=0.0)
     script = PullsOut(float(draft.rng.uniform(16.0, 24.0)))
-    draft.vehicles.append(replace(start, beside=_KERB - 0.7, script=script))
+    draft.vehicles.append(replace(start, beside=KERB - 0.7, script=script))
     draft.traffic = 0.5
 
 
-def _unprotected_turn(draft: _Draft) -> None:
+def _unprotected_turn(draft: Draft) -> None:
     """Left, while those who come the other way, or from the right where there is no other way, have green too."""
     for _ in range(40):
         draft.route = _through_junction(draft, "left", before=40.0)
@@ -174,7 +154,7 @@ def _unprotected_turn(draft: _Draft) -> None:
                 ways = [each for each in lane.following if _turn(draft, each) != "left"]
                 kind = draft.kind()
                 lanes = (lane.id, ways[int(draft.rng.integers(len(ways)))]) if ways else (lane.id,)
-                draft.vehicles.append(_start(draft, kind, lanes, along, 6.0))
+                draft.vehicles.append(vehicle_at(draft, kind, lanes, along, 6.0))
 
 
 def _together(junction: Junction, arm: object) -> Lights:
@@ -192,24 +172,24 @@ def _together(junction: Junction, arm: object) -> Lights:
     return replace(lights, groups=(mine, *groups))
 
 
-def _turn_left(draft: _Draft) -> None:
+def _turn_left(draft: Draft) -> None:
     _turn_scenario(draft, "left")
 
 
-def _turn_right(draft: _Draft) -> None:
+def _turn_right(draft: Draft) -> None:
     _turn_scenario(draft, "right")
 
 
-def _go_straight(draft: _Draft) -> None:
+def _go_straight(draft: Draft) -> None:
     _turn_scenario(draft, "straight")
 
 
-def _turn_scenario(draft: _Draft, turn: str) -> None:
+def _turn_scenario(draft: Draft, turn: str) -> None:
     draft.route = _through_junction(draft, turn, before=50.0)
     draft.traffic = 0.6
 
 
-def _misled(draft: _Draft) -> None:
+def _misled(draft: Draft) -> None:
     """Told to turn where no junction is near, for about two seconds, before the right instruction comes."""
     draft.route = _through_junction(draft, None, before=85.0)
     at, turn = draft.route.turns[0]
@@ -220,7 +200,7 @@ def _misled(draft: _Draft) -> None:
     draft.traffic = 0.6
 
 
-SCENARIOS: dict[str, Callable[[_Draft], None]] = {
+SCENARIOS: dict[str, Callable[[Draft], None]] = {
     "route": _route,
     "lane_following": _lane_following,
     "curves": _curves,
@@ -237,7 +217,7 @@ SCENARIOS: dict[str, Callable[[_Draft], None]] = {
 }
 
 
-def _straight_on(draft: _Draft, length: float) -> Route:
+def _straight_on(draft: Draft, length: float) -> Route:
     """Along one road, as far as it goes up to `length` m, ending before its junction."""
     roads = [lane for lane in draft.network.lanes.values() if lane.junction is None]
     long = [lane for lane in roads if lane.centre.length > length + 15.0]
@@ -247,7 +227,7 @@ def _straight_on(draft: _Draft, length: float) -> Route:
     return Route((lane,), start, min(start + length, lane.centre.length - 6.0), ())
 
 
-def _through_junction(draft: _Draft, turn: str | None, before: float, after: float = 45.0) -> Route:
+def _through_junction(draft: Draft, turn: str | None, before: float, after: float = 45.0) -> Route:
     """To a junction, `before` m of road, through it and on."""
     ways = [way for way in draft.network.connections if turn in (None, way.turn)]
     ways = ways or list(draft.network.connections)  # of junctions with three arms, some towns have none straight
@@ -260,104 +240,17 @@ def _through_junction(draft: _Draft, turn: str | None, before: float, after: flo
     return Route((first, through, last), start, end, ((first.centre.length - start, way.turn),))
 
 
-def _junction_of(draft: _Draft, at: float) -> int:
+def _junction_of(draft: Draft, at: float) -> int:
     """Of the junction that begins `at` m along the route."""
     number = draft.route.at(at + 0.5)[0].junction
     assert number is not None
     return number
 
 
-def _arm(draft: _Draft, lane: Lane) -> object:
+def _arm(draft: Draft, lane: Lane) -> object:
     """The road end at which a road's lane ends."""
     return next(way.entry for way in draft.network.connections if way.enters_from == lane.id)
 
 
-def _turn(draft: _Draft, lane: LaneId) -> str:
+def _turn(draft: Draft, lane: LaneId) -> str:
     return next(way.turn for way in draft.network.connections if way.id == lane.road)
-
-
-def _free_place(draft: _Draft, clear_of_junctions: float = 14.0, gap: float = 22.0) -> float:
-    """m along the route, on a road and away from junctions and from what stands there already."""
-    for _ in range(60):
-        s = float(draft.rng.uniform(25.0, max(draft.route.length - 15.0, 26.0)))
-        lane, along = draft.route.at(s)
-        far = all(abs(s - other) > gap for other in draft.places)
-        clear = clear_of_junctions < along < lane.centre.length - clear_of_junctions
-        if lane.junction is None and clear and far:
-            break
-    draft.places.append(s)
-    return s
-
-
-def _park(draft: _Draft, s: float, left_edge: float) -> None:
-    """A car that stands at the right, its left side `left_edge` m left of the kerb."""
-    kind = draft.kind()
-    aside = _KERB + left_edge - 0.5 * kind.width
-    lean = float(draft.rng.normal(0.0, 0.02)) + (np.pi if draft.rng.random() < 0.2 else 0.0)
-    pose = compose(draft.route.pose(s), (0.0, aside, lean))
-    draft.things.append(Thing("parked", kind.make(draft.rng), pose))
-
-
-def _add_cones(draft: _Draft, s: float) -> None:
-    for number in range(int(draft.rng.integers(2, 5))):
-        pose = compose(draft.route.pose(s + 1.8 * number), (0.0, _KERB + 0.15 * number, 0.0))
-        draft.things.append(Thing("cone", cone(draft.rng), pose))
-
-
-def _add_crossing(draft: _Draft, s: float) -> None:
-    right, left = _KERB - 0.9, _FAR_KERB + 0.9
-    from_left = bool(draft.rng.random() < 0.4)
-    here = draft.route.pose(s)
-    start, end = (compose(here, (0.0, y, 0.0))[:2] for y in ((left, right) if from_left else (right, left)))
-    trigger = float(draft.rng.uniform(32.0, 38.0) if from_left else draft.rng.uniform(21.0, 30.0))
-    speed = float(draft.rng.uniform(1.1, 1.7))
-    draft.walkers.append(WalkerStart(person(draft.rng), start, end, speed, trigger, s))
-
-
-def _add_cyclist(draft: _Draft, s: float) -> None:
-    kinds = CYCLISTS["unseen" if draft.split == "unseen" and draft.rng.random() < 0.5 else "known"]
-    kind = kinds[int(draft.rng.integers(len(kinds)))]
-    pace = float(draft.rng.uniform(3.0, 4.5))
-    start = _vehicle(draft, kind, s, speed=pace)
-    draft.vehicles.append(replace(start, beside=-1.3, driver=Driver(speed=pace, headway=1.0, standing=1.5)))
-
-
-def _vehicle(draft: _Draft, kind: VehicleKind, s: float, speed: float) -> VehicleStart:
-    """On the route, and along it."""
-    lane, along = draft.route.at(s)
-    index = draft.route.lanes.index(lane)
-    return _start(draft, kind, tuple(each.id for each in draft.route.lanes[index:]), along, speed)
-
-
-def _start(draft: _Draft, kind: VehicleKind, lanes: tuple[LaneId, ...], along: float, speed: float) -> VehicleStart:
-    driver = Driver(speed=float(draft.rng.uniform(6.0, 8.5)), headway=float(draft.rng.uniform(1.1, 1.7)))
-    return VehicleStart(kind.name, kind.make(draft.rng), kind.length, kind.width, lanes, along, driver, speed)
-
-
-def _add_traffic(draft: _Draft) -> None:
-    """Cars on the roads round the route, with room for the ego car; people on the pavements."""
-    lanes = draft.network.lanes
-    line = shapely.LineString([draft.route.pose(s)[:2] for s in np.arange(0.0, draft.route.length, 5.0)])
-    near = [
-        lane
-        for lane in lanes.values()
-        if lane.junction is None and line.distance(shapely.Point(lane.centre.pose(0.5 * lane.centre.length)[:2])) < 90.0
-    ]
-    begin = draft.route.pose(0.0)
-    standing = [compose(begin, (x, 0.0, 0.0))[:2] for x in (-8.0, 0.0, 8.0, 16.0)]
-    taken = [lanes[each.lanes[0]].centre.pose(each.along)[:2] for each in draft.vehicles] + standing
-    taken += [thing.pose[:2] for thing in draft.things]
-    for _ in range(int(round(14 * draft.traffic))):
-        lane = near[int(draft.rng.integers(len(near)))]
-        along = float(draft.rng.uniform(4.0, max(lane.centre.length - 6.0, 5.0)))
-        here = lane.centre.pose(along)
-        if all(np.hypot(here[0] - x, here[1] - y) > 13.0 for x, y in taken):
-            draft.vehicles.append(_start(draft, draft.kind(), (lane.id,), along, float(draft.rng.uniform(2.0, 7.0))))
-            taken.append(here[:2])
-    for _ in range(int(round(8 * draft.traffic))):
-        lane = near[int(draft.rng.integers(len(near)))]
-        along = float(draft.rng.uniform(2.0, max(lane.centre.length - 16.0, 3.0)))
-        aside = _KERB - float(draft.rng.uniform(0.8, SIDEWALK_WIDTH - 0.4))
-        ends = [compose(lane.centre.pose(along + x), (0.0, aside, 0.0))[:2] for x in (0.0, 12.0)]
-        if all(np.hypot(ends[0][0] - t.pose[0], ends[0][1] - t.pose[1]) > 4.0 for t in draft.things):
-            draft.walkers.append(WalkerStart(person(draft.rng), ends[0], ends[1], float(draft.rng.uniform(0.8, 1.5))))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import shapely
 
-from wam_models.se2 import compose, relative
+from wam_models.se2 import advance, compose, relative
 from wam_sim.camera import CameraEffects
 from wam_sim.objects import PERSON_RADIUS
 from wam_sim.town.car import CarModel, CarState, outline, step_car
@@ -24,6 +24,9 @@ from wam_sim.town.world import TownWorld
 
 # s between two steps of the traffic.
 TRAFFIC_PERIOD = 0.1
+# Of the cameras: a night that is brightened more is white where the head lamps shine.
+_MAX_GAIN = 1.6
+_FORESEEN = np.arange(0.1, 3.05, 0.2)  # s
 # m: what stands farther from every lane is in nobody's way.
 _BESIDE = 0.5 * LANE_WIDTH + SIDEWALK_WIDTH
 
@@ -58,7 +61,7 @@ class TownSimulation:
         self._tree = shapely.STRtree(self._outlines)
         self._scene: TownScene | None = None
         self._camera_size = camera_size
-        self._effects = {name: CameraEffects(seed + number) for number, name in enumerate(cameras)}
+        self._effects = {name: CameraEffects(seed + number, _MAX_GAIN) for number, name in enumerate(cameras)}
         self._pictures: dict[str, tuple[float, np.ndarray]] = {}
         self._next_traffic = 0.0
         self._look()
@@ -156,6 +159,31 @@ class TownSimulation:
                 self._next_traffic = self.time + TRAFFIC_PERIOD
                 self._step_traffic(TRAFFIC_PERIOD)
         self._look()
+
+    @property
+    def time_to_contact(self) -> float:
+        """s until the car touches somebody ahead if all go on as they do now; inf beyond 3 s."""
+        view = self.view
+        x, y, yaw = self.state.pose
+        now = view.poses[:-1]
+        ahead = (now[:, 0] - x) * np.cos(yaw) + (now[:, 1] - y) * np.sin(yaw) > 0.0
+        others = [int(i) for i in np.flatnonzero(ahead) if np.hypot(now[i, 0] - x, now[i, 1] - y) < 60.0]
+        twist = self.state.twist(self.model)
+        mine = np.array([compose(self.state.pose, advance(twist, time)) for time in _FORESEEN])
+        hull = discs(mine, np.full(len(mine), self.model.length), np.full(len(mine), self.model.width))
+        lengths = np.array([view.vehicles[i].length for i in others])
+        widths = np.array([view.vehicles[i].width for i in others])
+        speeds = np.array([view.vehicles[i].speed for i in others])
+        theirs = now[others][None] + np.zeros((len(_FORESEEN), 1, 1))
+        heading = np.stack([np.cos(theirs[..., 2]), np.sin(theirs[..., 2])], axis=-1)
+        theirs[..., :2] += (_FORESEEN[:, None] * speeds)[..., None] * heading
+        round_them = discs(theirs, lengths[None] + 0.0 * theirs[..., 0], widths[None] + 0.0 * theirs[..., 0])
+        walking = view.people[None] + _FORESEEN[:, None, None] * view.velocities[None]
+        people = np.concatenate([walking, np.full((*walking.shape[:2], 1), PERSON_RADIUS)], axis=-1)
+        them = np.concatenate([round_them.reshape(len(_FORESEEN), -1, 3), people], axis=1)
+        apart = np.hypot(hull[:, :, None, 0] - them[:, None, :, 0], hull[:, :, None, 1] - them[:, None, :, 1])
+        touched = (apart < hull[:, :, None, 2] + them[:, None, :, 2]).any(axis=(1, 2))
+        return float(_FORESEEN[touched.argmax()]) if touched.any() and self.state.speed > 0.1 else float("inf")
 
     def render(self, camera: str = "front") -> np.ndarray:
         """uint8 (H, W, 3) RGB as a camera sees it now; the same picture until time passes."""

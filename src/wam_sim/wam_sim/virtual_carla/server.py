@@ -270,6 +270,7 @@ class VirtualServer:
                     "speed": simulation.state.speed,
                     "steering": simulation.state.steering,
                     "control": str(control),
+                    "told_to_move": _pushes(control),
                     "contacts": [list(contact) for contact in simulation.contacts],
                 }
             )
@@ -329,6 +330,12 @@ class VirtualServer:
             due, callback, data = letter
             time.sleep(max(due - time.monotonic(), 0.0))
             callback(data)
+
+
+def _pushes(control: carla.VehicleControl | carla.VehicleAckermannControl) -> bool:
+    if isinstance(control, carla.VehicleAckermannControl):
+        return float(control.speed) > 0.0
+    return float(control.throttle) > 0.0
 
 
 def time_out(host: str, port: int, timeout: float) -> str:

@@ -2,30 +2,60 @@
 
     virtual_carla_bridge --world unseen:3 --truth out/truth.jsonl --ros-args -p image_width:=320 -p image_height:=192
 
-It takes faults on standard input ("server gone", see virtual_carla.faults), and writes what really happened, one JSON
-object a tick, where it is told to, and at the end what the bridge has left in the world. The map is called after the
-world, such as unseen-3.
+Beside those topics it publishes `instruction`, which says the next turn of the route. It takes faults on standard input
+("server gone", see virtual_carla.faults), and writes what really happened, one JSON object a tick, where it is told to,
+and at the end what the bridge has left in the world. The map is called after the world, such as unseen-3.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
 
 from rclpy.utilities import remove_ros_args
+from std_msgs.msg import String
 
 from wam_carla.carla_bridge_node import CarlaBridgeNode
+from wam_controller import qos
 from wam_controller.managed_node import run
 from wam_sim import virtual_carla
 from wam_sim.town.scenarios import SCENARIOS, make_world
 from wam_sim.town.simulation import TownSimulation
 from wam_sim.virtual_carla.faults import Faults
+from wam_sim.virtual_carla.referee import Referee
 from wam_sim.virtual_carla.server import VirtualServer
+
+_INSTRUCTION_PERIOD = 0.05  # s
+
+
+class VirtualCarlaBridgeNode(CarlaBridgeNode):
+    """The bridge, and what the referee tells the driver."""
+
+    def __init__(self, referee: Referee, **options: object) -> None:
+        super().__init__(virtual_carla, **options)
+        self._referee = referee
+
+    def start(self) -> None:
+        """See ManagedNode."""
+        self._said = ""
+        self._instruction = self.create_publisher(String, "instruction", qos.LATCHED)
+        self._instruction_timer = self.steady_timer(_INSTRUCTION_PERIOD, self._on_instruction)
+        super().start()
+
+    def halt(self) -> None:
+        """See ManagedNode."""
+        self.destroy_timer(self._instruction_timer)
+        self.destroy_publisher(self._instruction)
+        super().halt()
+
+    def _on_instruction(self) -> None:
+        text = self._referee.instruction
+        if text != self._said:
+            self._said = text
+            self._instruction.publish(String(data=text))
 
 
 def main() -> None:
@@ -41,33 +71,23 @@ def main() -> None:
     split, seed = arguments.world
     world = make_world(split, seed, arguments.scenario)
     cameras = tuple(arguments.cameras.split(","))
+    referee = Referee(arguments.truth)
 
     def town(_: str) -> TownSimulation:
         simulation = TownSimulation(world, arguments.camera_size, seed, cameras)
         for camera in cameras:
             simulation.render(camera)  # the first one takes a second, longer than a tick may
+        referee.watch(simulation)
         return simulation
 
-    truth = arguments.truth.open("w", buffering=1) if arguments.truth else None
-    server = VirtualServer(
-        town,
-        maps=(f"{split}-{seed}",),
-        port=arguments.port,
-        on_step=partial(_write, truth) if truth else None,
-    )
+    server = VirtualServer(town, maps=(f"{split}-{seed}",), port=arguments.port, on_step=referee.on_step)
     threading.Thread(target=_listen, args=(server.faults,), name="faults", daemon=True).start()
     try:
-        run(partial(CarlaBridgeNode, virtual_carla))
+        run(partial(VirtualCarlaBridgeNode, referee))
     finally:
         server.close()
-        if truth is not None:
-            left = sorted(actor.type_id for actor in server.actors.values())
-            _write(truth, {"left": left, "synchronous": server.settings.synchronous_mode})
-            truth.close()
-
-
-def _write(file: TextIO, values: dict[str, Any]) -> None:
-    file.write(json.dumps(values) + "\n")
+        left = sorted(actor.type_id for actor in server.actors.values())
+        referee.close(left=left, synchronous=server.settings.synchronous_mode)
 
 
 def _listen(faults: Faults) -> None:
