@@ -19,11 +19,11 @@ find_python() {
     return 1
 }
 
-status=0
-for version in 3.10 3.12; do
+test_on() {
+    local version=$1 python venv key torch wanted selected
     if ! python=$(find_python "$version"); then
         echo "[python $version] not on this machine: skipped"
-        continue
+        return
     fi
     venv=$root/.cache/python$version
     key=$("$python" -c 'import sys; print(sys.version)')$(sha256sum requirements/{pure,robot}.txt)${WITH_TORCH:-0}
@@ -48,6 +48,19 @@ for version in 3.10 3.12; do
     echo "[python $version] tests"
     selected=$("$venv/bin/python" scripts/pure_tests.py "${tests[@]}")
     # shellcheck disable=SC2086 -- one word a file
-    PYTHONPATH=models:$(echo src/* | tr ' ' ':') "$venv/bin/python" -m pytest -q -p no:cacheprovider $selected || status=1
+    PYTHONPATH=models:$(echo src/* | tr ' ' ':') "$venv/bin/python" -m pytest -q -p no:cacheprovider $selected
+}
+
+# Side by side: each takes one core for minutes. What each says comes in one piece.
+status=0
+mkdir -p .cache
+declare -A running
+for version in 3.10 3.12; do
+    (set -e; test_on "$version") >".cache/python$version.log" 2>&1 &
+    running[$version]=$!
+done
+for version in 3.10 3.12; do
+    wait "${running[$version]}" || status=1
+    cat ".cache/python$version.log"
 done
 exit $status

@@ -81,13 +81,24 @@ def test_a_trained_checkpoint_plans_and_has_a_card(tmp_path: Path) -> None:
     plan = policy.plan(observation)
     assert isinstance(plan, Plan) and plan.trajectory.poses.shape == (5, 3)
     card = (directory / "README.md").read_text()
-    assert "| runs | 3 | 48 |" in card and "Seed 3" in card
+    assert "| runs | 3 | 48 |" in card and "Seed 3" in card and "Trained in" not in card
 
 
 def paying(recipe: Recipe, weight: float) -> Recipe:
     paid = Clearance(weight=weight, margin=2.0, discs=[0.2, -0.2], radius=0.2, lidar=0.3)
     output = recipe.output.with_name(f"paid{weight:g}")
     return replace(recipe, output=output, rounds=[replace(recipe.rounds[0], clearance=paid)])
+
+
+@pytest.mark.parametrize(("town", "said"), [(False, "walked on hardware"), (True, "driven a real car")])
+def test_a_card_says_what_simulation_it_saw(tmp_path: Path, town: bool, said: str) -> None:
+    starts = "routes" if town else "lane"
+    record = {"split": "train", "runs": 3, "driver": "expert", "starts": starts, "town": town}
+    directory = train_round(
+        recipe_in(tmp_path, data={"runs": {"folder": str(tmp_path / "bags"), "record": record}}), 0, lambda *_: None
+    )
+    place = "town" if town else "yard"
+    assert f"Trained in a simulated {place} only. It has not {said}." in (directory / "README.md").read_text()
 
 
 def test_plans_pay_for_coming_near_to_what_the_scans_show(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from wam_models.data.store import WindowStore
 from wam_models.licence import NOT_RECORDED, card_line, joined, licence_of, parts_of
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
-from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe
+from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe, Round
 from wam_models.training.start import Start
 
 
@@ -77,8 +77,9 @@ def card(
     lines = [
         f"# {recipe.name} {recipe.version}",
         "",
-        f"Metis: {network.context_frames} frames {network.context_dt} s apart at {width}x{height}, ego motion, goal "
-        f"and instruction in; {network.action.points} points every {network.action.dt} s out. "
+        f"Metis: {network.context_frames} frames {network.context_dt} s apart at {width}x{height}, ego motion"
+        f"{', goal' if network.needs_goal else ''} and instruction in; {network.action.points} points every "
+        f"{network.action.dt} s out. "
         f"Attention: {network.mask.value}.",
         "",
         "| data | bags | windows | video targets | bags left out |",
@@ -90,16 +91,27 @@ def card(
         f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
         *([] if plan.clearance is None else [_clearance_line(plan.clearance)]),
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
-        "- Trained on simulated yards only. It has not walked on hardware.",
+        *_made_of(recipe, plan),
         card_line(licence),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _made_of(recipe: Recipe, plan: Round) -> list[str]:
+    """A line where all bags were recorded in a simulation; of the user's own nothing is known."""
+    records = [recipe.data[name].record for name in plan.data]
+    places = {record.place for record in records if record is not None}
+    if None in records or len(places) != 1:
+        return []
+    place, never = places.pop(), {"yard": "walked on hardware", "town": "driven a real car"}
+    return [f"- Trained in a simulated {place} only. It has not {never[place]}."]
+
+
 def _autoencoder_line(made: AutoencoderTraining | FinishedAutoencoder) -> str:
     if isinstance(made, FinishedAutoencoder):
         return f"Autoencoder that of {open_checkpoint(made.weights).model_id}"
-    return f"Autoencoder {made.steps} steps"
+    begun = "" if made.begin is None else f" from that of {open_checkpoint(made.begin).model_id}"
+    return f"Autoencoder {made.steps} steps{begun}"
 
 
 def _clearance_line(paid: Clearance) -> str:
