@@ -1,13 +1,18 @@
-# From a bare machine: `make demo` or `make test`. Each sets up what is missing first; the second time takes seconds.
-.PHONY: setup build test lint types demo clean
+# From a bare machine: `make demo`, `make demo-car` or `make test`. Each sets up what is missing first; the second time takes seconds.
+.PHONY: setup build test lint types demo demo-car clean
 
 setup:
 	@scripts/setup.sh
 
 build: setup
 
+# What uses neither a network nor the clock runs side by side; nodes and processes then have the machine to themselves.
+SIDE_BY_SIDE := models/test src/wam_sim/test
+ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test)) tests $(wildcard src/wam_sim/test/test_virtual_*.py)
+
 test: setup
-	scripts/run python -m pytest
+	OMP_NUM_THREADS=1 scripts/run python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) --ignore-glob='*/test_virtual_*.py'
+	scripts/run python -m pytest $(ALONE)
 	scripts/test_other_pythons.sh
 
 lint: setup
@@ -19,6 +24,9 @@ types: setup
 
 demo: setup
 	./wam demo
+
+demo-car: setup
+	./wam demo --car
 
 clean:
 	rm -rf build install log out .cache

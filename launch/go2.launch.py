@@ -40,6 +40,7 @@ def _action(row: Row) -> Node | ExecuteProcess:
         package=row.package,
         executable=row.executable,
         name=row.name,
+        arguments=list(row.arguments),
         output="screen",
         parameters=[
             *(str(config_file(name)) for name in row.parameter_files),

@@ -24,7 +24,7 @@ HOMES = {
 }
 TORCH_FREE = ("types.py", "policy.py", "baselines.py")
 SOURCES = [path for package in PYTHON_PACKAGES for path in package.sources]
-ONLY_ON_ROS = {"cv_bridge", "launch", "launch_ros"}
+ONLY_ON_ROS = {"ackermann_msgs", "cv_bridge", "launch", "launch_ros"}
 
 
 def is_ros(module: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 
@@ -61,14 +61,17 @@ _LEVELS = {
 class CarlaBridgeNode(ManagedNode):
     """cmd_vel or /carla/<role>/* -> /clock, /carla/<role>/*, robot_ready, carla_bridge/state.
 
-    carla: what plays the module of that name; None imports it.
+    carla: what plays the module of that name; None imports it; told: what the driver is told now, from a simulator that
+    knows the route, published as `instruction`.
     """
 
     parameters = BRIDGE
 
-    def __init__(self, carla: ModuleType | None = None, **options: object) -> None:
+    def __init__(
+        self, carla: ModuleType | None = None, told: Callable[[], str] | None = None, **options: object
+    ) -> None:
         super().__init__("carla_bridge", **options)
-        self._carla = carla
+        self._carla, self._told = carla, told
         # The session's thread only leaves reports and rings; everything of ROS happens in the executor's thread.
         self._bell = self.create_guard_condition(self._on_news)
         self._session: Session | None = None
@@ -104,6 +107,7 @@ class CarlaBridgeNode(ManagedNode):
         # Deeper than its newest value: a no that is followed at once by a yes must disengage the gate all the same.
         self._ready = self.create_publisher(Bool, "robot_ready", qos.LATCHED_STATUS)
         self._say_ready(False)
+        self._said = ""
         kind, topic, callback = self._inputs[self._config.commands]
         self._commands = self.create_subscription(kind, topic, callback, qos.COMMAND)
         self._session = Session(self._config, self._bell.trigger, self._carla)
@@ -150,6 +154,9 @@ class CarlaBridgeNode(ManagedNode):
             self._publisher(f"{base}/speedometer", Float32, _DATA).publish(speed_message(tick.state))
             if self._transforms:
                 self._publisher("/tf", TFMessage, _TF).publish(TFMessage(transforms=[transform_message(odometry)]))
+        if self._told is not None and (text := self._told()) != self._said:
+            self._said = text
+            self._publisher("instruction", String, qos.LATCHED).publish(String(data=text))
         for event in tick.events:
             name = "collision" if isinstance(event, Collision) else "lane_invasion"
             self._publisher(f"{base}/{name}", DiagnosticArray, _DATA).publish(event_message(self._role, event))

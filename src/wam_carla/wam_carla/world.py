@@ -92,10 +92,7 @@ class CarlaWorld:
                 target = carla.VehicleAckermannControl(steer=control.steer, speed=control.speed)
                 self._vehicle.apply_ackermann_control(target)
             else:
-                pedals = carla.VehicleControl(
-                    throttle=control.throttle, brake=control.brake, steer=control.steer, hand_brake=control.hand_brake
-                )
-                self._vehicle.apply_control(pedals)
+                self._vehicle.apply_control(vehicle_control(control, carla))
 
     def tick(self) -> Tick:
         """Let time pass, or wait until it has, and look."""
@@ -154,11 +151,7 @@ class CarlaWorld:
     @property
     def _module(self) -> Any:
         if self._carla is None:
-            try:
-                import carla
-            except ImportError as error:
-                raise Refused(f"no module carla ({error}): pip install -r requirements/carla.txt") from error
-            self._carla = carla
+            self._carla = _import_carla()
         return self._carla
 
     def _open(self) -> Car:
@@ -332,6 +325,23 @@ class CarlaWorld:
             raise
         except RuntimeError as error:
             raise ServerLost(f"{what}: {error}") from error
+
+
+def vehicle_control(pedals: Pedals, carla: ModuleType | None = None) -> Any:
+    """A carla.VehicleControl. carla: what plays the module of that name; None imports it; Refused without."""
+    module: Any = carla or _import_carla()
+    return module.VehicleControl(
+        throttle=pedals.throttle, brake=pedals.brake, steer=pedals.steer, hand_brake=pedals.hand_brake
+    )
+
+
+def _import_carla() -> ModuleType:
+    try:
+        import carla
+    except ImportError as error:
+        raise Refused(f"no module carla ({error}): pip install -r requirements/carla.txt") from error
+    found: ModuleType = carla
+    return found
 
 
 def _vector(value: Any) -> tuple[float, float, float]:

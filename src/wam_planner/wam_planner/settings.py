@@ -35,9 +35,10 @@ PLANNER = (
     Parameter("frozen_frames", 5, "equal frames in a row that mean a frozen camera", 2, 100),
     Parameter("sync_tolerance", 0.1, "s between a frame and its odometry, or two cameras' frames", 0.005, 0.5),
     Parameter("future_tolerance", 0.05, "s that a stamp may lie ahead of this machine's clock", 0, 1),
-    Parameter("max_speed", 2.0, "m/s, a plan that goes faster is rejected", 0.1, 10),
+    Parameter("max_speed", 2.0, "m/s, a plan that goes faster is rejected", 0.1, 40),
     Parameter("max_yaw_rate", 3.0, "rad/s, a plan that turns faster is rejected", 0.1, 10),
     Parameter("max_curvature", 5.0, "1/m, a plan that bends more while it moves is rejected", 0.1, 20),
+    Parameter("curvature_speed", 0.3, "m/s, slower than this a plan may bend as it likes", 0.01, 5),
     Parameter("max_acceleration", 6.0, "m/s^2, a plan that changes its velocity faster is rejected", 0.5, 20),
     Parameter("max_start_distance", 0.2, "m, a plan that starts farther from the robot is rejected", 0.01, 2),
 )
@@ -45,7 +46,14 @@ PLANNER = (
 
 def make_config(settings: Mapping[str, Value], spec: PolicySpec) -> PlannerConfig:
     """From the values of PLANNER and what the policy needs. Raises ValueError with the rule."""
-    limits = ("max_speed", "max_yaw_rate", "max_curvature", "max_acceleration", "max_start_distance")
+    limits = (
+        "max_speed",
+        "max_yaw_rate",
+        "max_curvature",
+        "curvature_speed",
+        "max_acceleration",
+        "max_start_distance",
+    )
     return PlannerConfig(
         buffer=BufferConfig(
             cameras=spec.cameras,

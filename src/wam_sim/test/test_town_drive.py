@@ -50,6 +50,14 @@ def test_a_way_goes_on_without_a_gap_and_finds_a_car_beside_it(split: str, seed:
         assert way.lane_at(entry.at + 0.1)[0] == entry.lane and entry.turn in ("left", "straight", "right")
 
 
+def test_a_car_far_off_its_route_is_still_somewhere_along_it() -> None:
+    table = LaneTable(make_network("val", 0))
+    way = Way(table, [next(lane.id for lane in table.lanes.values() if lane.junction is None)])
+    x, y, yaw = way.poses(np.array([0.0]))[0]
+    behind = float(x - 900.0 * np.cos(yaw)), float(y - 900.0 * np.sin(yaw))
+    assert way.nearest(behind, -40.0) == pytest.approx(-900.0, abs=1.0)
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_world_is_the_same_again_and_other_names_are_refused(split: str) -> None:
     first, again, other = (make_world(split, seed, "route") for seed in (3, 3, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from wam_planner.bringup import Go2Options, option_rows
+from wam_planner.bringup import TABLES, option_rows
 from wam_tools import up
 
 
@@ -17,11 +17,12 @@ def started(monkeypatch):
     return seen
 
 
-def test_every_option_of_the_table_is_a_flag():
-    answer = CliRunner().invoke(up.app, ["go2", "--help"])
+@pytest.mark.parametrize("robot", TABLES)
+def test_every_option_of_the_table_is_a_flag(robot):
+    answer = CliRunner().invoke(up.app, [robot, "--help"])
     assert answer.exit_code == 0
-    for name, _, _ in option_rows(Go2Options):
-        assert f"--{name}" in answer.output
+    for name, _, _ in option_rows(TABLES[robot][0]):
+        assert f"--{name.replace('_', '-')}" in answer.output
 
 
 def test_the_simulated_robot_starts_only_with_sim(started):
@@ -31,6 +32,17 @@ def test_the_simulated_robot_starts_only_with_sim(started):
     assert CliRunner().invoke(up.app, ["go2", "--interface", "eth0", "--model", "baseline:stop"]).exit_code == 0
     assert simulated - {program.name for program in started} == {"virtual_go2"}
     assert {"planner", "controller", "safety_gate", "go2_bridge"} <= simulated
+
+
+def test_a_virtual_carla_is_in_the_bridges_own_process(started):
+    words = ["carla", "--sim", "--model", "baseline:lane_blind", "--role-name", "hero", "--scenario", "cut_in"]
+    assert CliRunner().invoke(up.app, words).exit_code == 0
+    assert [program.name for program in started] == ["carla_bridge", "safety_gate", "controller", "planner"]
+    bridge = started[0].command
+    assert bridge[0].endswith("virtual_carla_bridge") and "cut_in" in bridge and "role_name:='hero'" in bridge
+    started.clear()
+    assert CliRunner().invoke(up.app, ["carla", "--sim", "--town", "Town03"]).exit_code == 1
+    assert started == []
 
 
 def test_flags_reach_the_nodes(started):

@@ -9,7 +9,7 @@ from wam_tools.lazy import lazy_group
 
 SUBCOMMANDS = {
     "up": "Start the nodes of a robot, real or simulated.",
-    "demo": "Walk three unseen worlds with the whole graph; video, plot and bag of each.",
+    "demo": "Walk three unseen worlds with the whole graph, or drive; video, plot and bag of each.",
     "bench": "Score policies in closed loop without ROS, and measure how fast they plan.",
     "train": "Train a model from recorded runs; continues where it stopped.",
     "models": "List, show and verify checkpoints; make them from public weights.",

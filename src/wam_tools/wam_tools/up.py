@@ -8,18 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from wam_planner.bringup import TABLES, Go2Options, Row, option_rows, programs
+from wam_planner.bringup import TABLES, Row, option_rows, programs
 from wam_planner.processes import run_table
 
 app = typer.Typer(help="Start the nodes of a robot, real or simulated; Ctrl-C ends them all.", no_args_is_help=True)
 
 
-@app.callback()
-def up() -> None:
-    """Keeps `wam up` a group while it has a single robot."""
-
-
-def _starter(kind: type[Go2Options], table: Callable[[Go2Options], tuple[Row, ...]]) -> Callable[..., None]:
+def _starter(kind: type[Any], table: Callable[[Any], tuple[Row, ...]]) -> Callable[..., None]:
     """A command whose flags are the options of the table, as the launch file's arguments are."""
 
     def start(**chosen: Any) -> None:

@@ -121,7 +121,8 @@ class Way:
         return self.lanes[max(index, 0)], s - self.begins[max(index, 0)]
 
     def nearest(self, point: tuple[float, float], near: float, window: float = 15.0) -> float:
-        """m along the way of what is nearest to a point, looked for around `near`."""
+        """m along the way of what is nearest to a point, looked for around `near`; below 0 before its beginning."""
+        near = max(near, 0.0)
         self._reach(near + window + 1.0)
         s = np.arange(max(near - window, 0.0), near + window, 0.5)
         there = self.poses(s)

@@ -16,10 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from rclpy.utilities import remove_ros_args
-from std_msgs.msg import String
 
 from wam_carla.carla_bridge_node import CarlaBridgeNode
-from wam_controller import qos
 from wam_controller.managed_node import run
 from wam_sim import virtual_carla
 from wam_sim.town.scenarios import SCENARIOS, make_world
@@ -27,35 +25,6 @@ from wam_sim.town.simulation import TownSimulation
 from wam_sim.virtual_carla.faults import Faults
 from wam_sim.virtual_carla.referee import Referee
 from wam_sim.virtual_carla.server import VirtualServer
-
-_INSTRUCTION_PERIOD = 0.05  # s
-
-
-class VirtualCarlaBridgeNode(CarlaBridgeNode):
-    """The bridge, and what the referee tells the driver."""
-
-    def __init__(self, referee: Referee, **options: object) -> None:
-        super().__init__(virtual_carla, **options)
-        self._referee = referee
-
-    def start(self) -> None:
-        """See ManagedNode."""
-        self._said = ""
-        self._instruction = self.create_publisher(String, "instruction", qos.LATCHED)
-        self._instruction_timer = self.steady_timer(_INSTRUCTION_PERIOD, self._on_instruction)
-        super().start()
-
-    def halt(self) -> None:
-        """See ManagedNode."""
-        self.destroy_timer(self._instruction_timer)
-        self.destroy_publisher(self._instruction)
-        super().halt()
-
-    def _on_instruction(self) -> None:
-        text = self._referee.instruction
-        if text != self._said:
-            self._said = text
-            self._instruction.publish(String(data=text))
 
 
 def main() -> None:
@@ -83,7 +52,7 @@ def main() -> None:
     server = VirtualServer(town, maps=(f"{split}-{seed}",), port=arguments.port, on_step=referee.on_step)
     threading.Thread(target=_listen, args=(server.faults,), name="faults", daemon=True).start()
     try:
-        run(partial(VirtualCarlaBridgeNode, referee))
+        run(partial(CarlaBridgeNode, virtual_carla, lambda: referee.instruction))
     finally:
         server.close()
         left = sorted(actor.type_id for actor in server.actors.values())

@@ -1,4 +1,4 @@
-"""`wam demo`: walks three unseen worlds with the whole graph, real processes, and shows what happened."""
+"""`wam demo`: three unseen worlds with the whole graph, real processes, walked or driven, and what happened there."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,23 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from wam_planner.bringup import prefix
+
+
+@dataclass(frozen=True)
+class Names:
+    """Topics that robots call differently."""
+
+    images: str
+    camera_info: str
+    odometry: str
+
+
+GO2 = Names("/camera/front/image/compressed", "/camera/front/camera_info", "/odom")
+CAR = Names(
+    "/carla/ego_vehicle/rgb_front/image/compressed",
+    "/carla/ego_vehicle/rgb_front/camera_info",
+    "/carla/ego_vehicle/odometry",
+)
 
 
 class BagError(ValueError):
@@ -56,30 +74,29 @@ def typestore() -> Typestore:
     return store
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, names: Names = GO2) -> Recording:
     """The bag in the folder `path`. Raises BagError when it cannot be read or holds no camera or odometry."""
     rows: dict[str, list[Any]] = {}
+    readers = _READERS | {getattr(names, field): read for field, read in _NAMED.items()}
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            wanted = [connection for connection in reader.connections if connection.topic in _READERS]
+            wanted = [connection for connection in reader.connections if connection.topic in readers]
             for connection, arrival, raw in reader.messages(wanted) if wanted else ():
                 message = reader.deserialize(raw, connection.msgtype)
-                row = _READERS[connection.topic](message, arrival * 1e-9)
+                row = readers[connection.topic](message, arrival * 1e-9)
                 rows.setdefault(connection.topic, []).append(row)
     except (AnyReaderError, OSError) as error:
         raise BagError(f"{path} cannot be read: {error}") from error
-    missing = [
-        topic for topic in ("/camera/front/image/compressed", "/camera/front/camera_info", "/odom") if topic not in rows
-    ]
+    missing = [topic for topic in (names.images, names.camera_info, names.odometry) if topic not in rows]
     if missing:
         raise BagError(f"{path} holds nothing on {', '.join(missing)}")
     plans = rows.get("/trajectory", [])
-    odometry = _table(rows["/odom"], 5)
+    odometry = _table(rows[names.odometry], 5)
     statuses = _table([row for row in rows.get("/planner/status", []) if row[2] > 0.0], 3)
     fresh = np.diff(statuses[:, 1], prepend=-1.0) > 0.0  # a status repeats the newest plan until there is another
     return Recording(
-        frames=rows["/camera/front/image/compressed"],
-        camera=rows["/camera/front/camera_info"][0],
+        frames=rows[names.images],
+        camera=rows[names.camera_info][0],
         odometry=odometry[:, :4],
         heights=odometry[:, 4],
         plans=Plans(
@@ -113,11 +130,13 @@ def _table(rows: list[Any], columns: int) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, columns)
 
 
-# Topic -> what is kept of a message and the time it arrived.
-_READERS = {
-    "/camera/front/image/compressed": lambda m, t: (_seconds(m.header.stamp), m.data.tobytes()),
-    "/camera/front/camera_info": lambda m, t: np.array(m.k, dtype=float).reshape(3, 3),
-    "/odom": lambda m, t: (_seconds(m.header.stamp), *_planar(m.pose.pose), m.pose.pose.position.z),
+# Field of Names, or topic -> what is kept of a message and the time it arrived.
+_NAMED: dict[str, Callable[[Any, float], Any]] = {
+    "images": lambda m, t: (_seconds(m.header.stamp), m.data.tobytes()),
+    "camera_info": lambda m, t: np.array(m.k, dtype=float).reshape(3, 3),
+    "odometry": lambda m, t: (_seconds(m.header.stamp), *_planar(m.pose.pose), m.pose.pose.position.z),
+}
+_READERS: dict[str, Callable[[Any, float], Any]] = {
     "/trajectory": lambda m, t: (_seconds(m.header.stamp), t, np.array([_planar(point.pose) for point in m.points])),
     "/cmd_vel_nav": lambda m, t: _twist(m),
     "/cmd_vel": lambda m, t: _twist(m),

@@ -30,13 +30,14 @@ class Mount:
     pitch: float
 
 
-def draw_plan(image: np.ndarray, plan: np.ndarray, pose: np.ndarray, mount: Mount) -> np.ndarray:
+def draw_plan(image: np.ndarray, plan: np.ndarray, pose: np.ndarray, mount: Mount, width: float = WIDTH) -> np.ndarray:
     """The camera's image (h, w, 3) with the plan as a band on the ground, as wide as the robot, and its points.
 
-    plan: (H, 3) poses in odom; pose: (4,) x, y, z m and yaw rad of base_link in odom when the image was taken.
+    plan: (H, 3) poses in odom; pose: (4,) x, y, z m and yaw rad of base_link in odom when the image was taken;
+    width: m, of the robot.
     """
     start = np.array([pose[0], pose[1], pose[3]])
-    left, right = ribbon(np.vstack([start, plan]), WIDTH)
+    left, right = ribbon(np.vstack([start, plan]), width)
     result = image.copy()
     if len(left):
         edges = [project(edge, pose, mount.matrix, mount.position, mount.pitch)[0] for edge in (left, right)]
@@ -57,50 +58,81 @@ def draw_plan(image: np.ndarray, plan: np.ndarray, pose: np.ndarray, mount: Moun
     return result
 
 
+class Canvas:
+    """Ground seen from above, the first axis up the page. size: (height, width) px; scale: px a metre; middle: (x, y) m
+    at the middle of the page; yaw: rad, of the direction that is up."""
+
+    def __init__(self, size: tuple[int, int], scale: float, middle: np.ndarray, yaw: float = 0.0) -> None:
+        self.image = np.full((*size, 3), PAPER, np.uint8)
+        self._scale, self._middle = scale, middle
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        self._turn = np.array([[cos, -sin], [sin, cos]])
+        self._half = np.array([size[1] / 2, size[0] / 2])
+
+    def copy(self) -> Canvas:
+        """The same page, to draw on."""
+        other = object.__new__(Canvas)
+        other.__dict__ = {**self.__dict__, "image": self.image.copy()}
+        return other
+
+    def fill(self, shape: shapely.Geometry | None, colour: Colour) -> None:
+        """A shape with an area; None is none."""
+        for part in shapely.get_parts(shape) if shape is not None else ():
+            self.polygon(np.array(part.exterior.coords), colour)
+
+    def polygon(self, corners: np.ndarray, colour: Colour) -> None:
+        """corners: (N, 2 or more) m."""
+        cv2.fillPoly(self.image, [self._pixels(corners)], colour, cv2.LINE_AA, _SHIFT)
+
+    def line(self, points: np.ndarray, colour: Colour, width: int = 2) -> None:
+        """points: (N, 2 or more) m; width: px."""
+        cv2.polylines(self.image, [self._pixels(points)], False, colour, width, cv2.LINE_AA, _SHIFT)
+
+    def circle(self, point: np.ndarray, radius: float, colour: Colour, width: int = -1) -> None:
+        """radius: px; width: px of the line, -1 for a disc."""
+        centre = tuple(self._pixels(np.asarray(point)[None])[0])
+        cv2.circle(self.image, centre, int(radius * (1 << _SHIFT)), colour, width, cv2.LINE_AA, _SHIFT)
+
+    def plan(self, pose: np.ndarray, plan: np.ndarray) -> None:
+        """pose: (3,) where the robot is; plan: (H, 3)."""
+        line = np.vstack([pose, plan])
+        self.line(line, PLAN, 3)
+        for point in line[1:]:
+            self.circle(point, 3, PLAN)
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        offset = (points[:, :2] - self._middle) @ self._turn * self._scale
+        return _fixed(self._half - offset[:, ::-1])
+
+
 class TopView:
-    """A world from above, x of odom up the page. size: (height, width) px."""
+    """A yard from above, x of odom up the page. size: (height, width) px."""
 
     def __init__(self, world: YardWorld, size: tuple[int, int]) -> None:
         x0, y0 = np.minimum(world.start[:2], world.goal) - 2.5
         x1, y1 = np.maximum(world.start[:2], world.goal) + 2.5
-        self._scale = min(size[0] / (x1 - x0), size[1] / (y1 - y0))
-        self._middle = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
-        self._size = size
-        self._ground = np.full((*size, 3), PAPER, np.uint8)
+        scale = min(size[0] / (x1 - x0), size[1] / (y1 - y0))
+        self._ground = Canvas(size, scale, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
         for thing in world.things:
             if thing.beat is None:
-                colour = WALL if thing.kind in ("wall", "building") else THING
-                self._fill(self._ground, thing.footprint(), colour)
-        goal = tuple(self._pixels(np.array([world.goal]))[0])
-        radius = int(GOAL_RADIUS * self._scale)
-        cv2.circle(self._ground, goal, radius << _SHIFT, GOAL, 2, cv2.LINE_AA, _SHIFT)
-        cv2.circle(self._ground, goal, 3 << _SHIFT, GOAL, -1, cv2.LINE_AA, _SHIFT)
+                self._ground.fill(thing.footprint(), WALL if thing.kind in ("wall", "building") else THING)
+        goal = np.array(world.goal)
+        self._ground.circle(goal, int(GOAL_RADIUS * scale), GOAL, 2)
+        self._ground.circle(goal, 3, GOAL)
 
     def draw(self, path: np.ndarray, pose: np.ndarray, plan: np.ndarray | None, walkers: np.ndarray) -> np.ndarray:
         """path: (N, 3) walked so far; pose: (3,) now; plan: (H, 3) or None; walkers: (W, 3); all in odom."""
-        image = self._ground.copy()
+        page = self._ground.copy()
         for walker in walkers:
-            self._fill(image, shapely.Point(walker[:2]).buffer(PERSON_RADIUS), PERSON)
+            page.fill(shapely.Point(walker[:2]).buffer(PERSON_RADIUS), PERSON)
         if len(path) > 1:
-            cv2.polylines(image, [self._pixels(path)], False, PATH, 2, cv2.LINE_AA, _SHIFT)
-        self._fill(image, footprint(pose), ROBOT)
+            page.line(path, PATH)
+        page.fill(footprint(pose), ROBOT)
         nose = pose[:2] + 0.5 * LENGTH * np.array([np.cos(pose[2]), np.sin(pose[2])])
-        cv2.polylines(image, [self._pixels(np.array([pose[:2], nose]))], False, INK, 2, cv2.LINE_AA, _SHIFT)
+        page.line(np.array([pose[:2], nose]), INK)
         if plan is not None:
-            line = self._pixels(np.vstack([pose, plan]))
-            cv2.polylines(image, [line], False, PLAN, 3, cv2.LINE_AA, _SHIFT)
-            for point in line[1:]:
-                cv2.circle(image, tuple(point), 3 << _SHIFT, PLAN, -1, cv2.LINE_AA, _SHIFT)
-        return image
-
-    def _pixels(self, points: np.ndarray) -> np.ndarray:
-        offset = (points[:, :2] - self._middle) * self._scale
-        return _fixed(np.column_stack([self._size[1] / 2 - offset[:, 1], self._size[0] / 2 - offset[:, 0]]))
-
-    def _fill(self, image: np.ndarray, shape: shapely.Geometry | None, colour: Colour) -> None:
-        for part in shapely.get_parts(shape) if shape is not None else ():
-            outline = self._pixels(np.array(part.exterior.coords))
-            cv2.fillPoly(image, [outline], colour, cv2.LINE_AA, _SHIFT)
+            page.plan(pose, plan)
+        return page.image
 
 
 def strip(width: int, height: int, texts: list[str]) -> np.ndarray:
@@ -110,6 +142,14 @@ def strip(width: int, height: int, texts: list[str]) -> np.ndarray:
         at = (14 + i * (width - 14) // len(texts), int(0.66 * height))
         cv2.putText(image, text, at, _FONT, 0.5, PAPER, 1, cv2.LINE_AA)
     return image
+
+
+def caption(image: np.ndarray, text: str) -> None:
+    """Write a text into the picture's upper left corner, dark on light."""
+    if text:
+        (width, height), _ = cv2.getTextSize(text, _FONT, 0.55, 1)
+        cv2.rectangle(image, (8, 8), (24 + width, 24 + height), PAPER, -1)
+        cv2.putText(image, text, (16, 16 + height), _FONT, 0.55, INK, 1, cv2.LINE_AA)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:

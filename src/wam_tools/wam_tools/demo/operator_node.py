@@ -1,4 +1,4 @@
-"""Who stands beside the robot: gives it an instruction and a goal, engages it, watches it. A node inside the demo."""
+"""Who stands beside the robot: says what to do and where to go, engages it, watches it. A node inside the demo."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _ANSWER_TIME = 2.0  # s that the gate has to answer
 
 
 class OperatorNode:
-    """A context manager on a ROS domain of its own. state: the bridge's; plans: trajectories seen; complaint: what the
-    planner said last, empty when it was content; refusal: why a node would not configure, empty when all did."""
+    """A context manager on a ROS domain of its own. bridge: the name of the robot's; state: what that says; plans:
+    trajectories seen; complaint: what the planner said last, empty when it was content; refusal: why a node would not
+    configure, empty when all did."""
 
-    def __init__(self, domain: int) -> None:
+    def __init__(self, domain: int, bridge: str = "go2_bridge") -> None:
         self._context = Context()
         self._context.init(domain_id=domain)
         self._node = Node("operator", context=self._context)
@@ -34,10 +35,8 @@ class OperatorNode:
         self.state = ""
         self.plans = 0
         self.complaint = self.refusal = ""
-        self._instruction = self._node.create_publisher(String, "instruction", qos.LATCHED)
-        self._goal = self._node.create_publisher(PoseStamped, "goal", qos.LATCHED)
         self._engage = self._node.create_client(SetBool, "safety_gate/engage")
-        self._node.create_subscription(String, "go2_bridge/state", self._on_state, qos.LATCHED)
+        self._node.create_subscription(String, f"{bridge}/state", self._on_state, qos.LATCHED)
         self._node.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
         self._node.create_subscription(PlannerStatus, "planner/status", self._on_planner, qos.STATUS)
@@ -54,6 +53,9 @@ class OperatorNode:
 
     def ask(self, instruction: str, goal: tuple[float, float]) -> None:
         """Tell the planner what to do and where to go; goal: (x, y) m in odom."""
+        # Kept, because who joins late is told by the publisher; made here, because a car's simulator says it all.
+        self._instruction = self._node.create_publisher(String, "instruction", qos.LATCHED)
+        self._goal = self._node.create_publisher(PoseStamped, "goal", qos.LATCHED)
         self._instruction.publish(String(data=instruction))
         message = PoseStamped(pose=pose_message((*goal, 0.0)))
         message.header.frame_id = "odom"

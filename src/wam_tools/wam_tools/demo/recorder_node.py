@@ -1,6 +1,7 @@
 """Records a run as an MCAP bag: `python -m wam_tools.demo.recorder_node BAG`, ended by SIGINT.
 
-A node of its own process, so that what is measured is not slowed by what measures it.
+A node of its own process, so that what is measured is not slowed by what measures it. A robot that calls a topic of the
+table differently remaps it.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ TOPICS: tuple[tuple[str, type, QoSProfile], ...] = (
     ("planner/status", PlannerStatus, qos.STATUS),
     ("controller/status", ControllerStatus, qos.STATUS),
     ("safety/status", SafetyStatus, qos.LATCHED_STATUS),
-    ("go2_bridge/state", String, qos.LATCHED),
     ("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS),
 )
 
 
 class RecorderNode(ManagedNode):
-    """Writes TOPICS, as they come over the wire, with the time they arrived."""
+    """Writes TOPICS and the state of that bridge, as they come over the wire, with the time they arrived."""
 
-    def __init__(self, bag: Path, **options: object) -> None:
+    def __init__(self, bag: Path, bridge: str, **options: object) -> None:
         super().__init__("recorder", **options)
         self._bag = bag
+        self._topics = (*TOPICS, (f"{bridge}/state", String, qos.LATCHED))
 
     def setup(self, settings: Mapping[str, Value]) -> None:
         """See ManagedNode. Raises ValueError when the bag is there already."""
@@ -63,7 +64,7 @@ class RecorderNode(ManagedNode):
         self._writer = Writer(self._bag, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         self._inputs = []
-        for topic, kind, profile in TOPICS:
+        for topic, kind, profile in self._topics:
             name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
             connection = self._writer.add_connection(self.resolve_topic_name(topic), name, typestore=types)
             # What is recorded is also how often and how late something came: no burst may overwrite a message.
@@ -85,8 +86,9 @@ def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bag", type=Path, help="folder to make")
+    parser.add_argument("--bridge", default="go2_bridge", help="name of the robot's bridge")
     arguments, _ = parser.parse_known_args()
-    run(partial(RecorderNode, arguments.bag))
+    run(partial(RecorderNode, arguments.bag, arguments.bridge))
 
 
 if __name__ == "__main__":

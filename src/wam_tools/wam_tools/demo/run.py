@@ -1,4 +1,4 @@
-"""One run of the demo: the whole graph as real processes in one world, from standing up to the goal."""
+"""A run of the demo, whatever the robot: its processes, who stands beside it, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wam_planner.bringup import Go2Options, Row, go2_table, programs
+from wam_planner.bringup import Row, programs
 from wam_planner.processes import Processes, Program
-from wam_sim.worlds import YardWorld
 from wam_tools.demo.operator_node import OperatorNode
-from wam_tools.demo.truth import Follower, Verdict
 
-INSTRUCTION = "walk to the goal"
-# What the virtual robot needs after StandUp, and what the bridge waits for it; a real one takes up to 10 s.
-DEAD_WINDOW, SETTLE_TIME = 3.0, 3.5
 START_PATIENCE = 60.0  # s for everything to be up; the first import of torch on a cold disk is the slowest
 REST_PATIENCE = 3.0  # s for the robot to stand after it arrived
-_STILL = 0.05  # m/s or rad/s
-_PERIOD = 0.1  # s
+STILL = 0.05  # m/s or rad/s
+PERIOD = 0.1  # s
 
 
 class RunError(RuntimeError):
@@ -54,72 +50,70 @@ class Folder:
         self.path.mkdir(parents=True)
 
 
-def walk(world: YardWorld, model: str, folder: Folder, progress: Callable[[str, Verdict], None]) -> Verdict:
-    """Walk one world; progress: called a few times a second with what is going on. Raises RunError."""
-    folder.clear()
-    dice = random.SystemRandom()
-    ros_domain, dds_domain = dice.randint(1, 100), dice.randint(101, 200)
+@dataclass(frozen=True)
+class Graph:
+    """What runs. rows: of the table; bridge: its name in it; remaps: topic of the recorder -> topic of this robot;
+    simulated_time: whether stamps are those of a simulator's clock."""
+
+    rows: Sequence[Row]
+    bridge: str
+    remaps: Mapping[str, str]
+    simulated_time: bool = False
+
+    def programs(self, bag: Path, domain: int) -> list[Program]:
+        """With the recorder, on a ROS domain."""
+        # What records must not slow what it records, on two cores either.
+        words = ["nice", "-n", "10", sys.executable, "-m", "wam_tools.demo.recorder_node", str(bag)]
+        words += ["--bridge", self.bridge, "--ros-args", "-p", f"use_sim_time:={str(self.simulated_time).lower()}"]
+        words += [word for topic, other in self.remaps.items() for word in ("-r", f"{topic}:={other}")]
+        # A run in which something had to be started again is no good run: nothing respawns here.
+        return [
+            replace(program, respawn=False, environment={"ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "2"})
+            for program in (Program("recorder", tuple(words)), *programs(tuple(self.rows)))
+        ]
+
+
+class Stage:
+    """While everything runs. look: called once a period with what is being waited for."""
+
+    def __init__(self, processes: Processes, operator: OperatorNode, log: Path, look: Callable[[str], None]) -> None:
+        self.operator = operator
+        self._processes, self._log, self._look = processes, log, look
+
+    def wait(self, what: str, patience: float = START_PATIENCE) -> Iterator[None]:
+        """Once a period until the caller has what he waits for; RunError when it takes too long."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if self._processes.watch() is not None:
+                raise RunError(f"{what}: a process ended, see {self._log}")
+            if self.operator.refusal:
+                raise RunError(self.operator.refusal)
+            self._look(what)
+            yield
+            time.sleep(PERIOD)
+        raise RunError(f"waited {patience:.0f} s: {what}. {self.operator.complaint} See {self._log}")
+
+    def engage(self) -> None:
+        """Once there is a plan."""
+        for _ in self.wait("waiting for a plan"):
+            if self.operator.plans:
+                break
+        for _ in self.wait("engaging"):
+            if self.operator.engage(True)[0]:
+                break
+
+
+@contextmanager
+def staged(graph: Graph, folder: Folder, look: Callable[[str], None]) -> Iterator[Stage]:
+    """The graph on a ROS domain of its own, with its lines in the folder's log."""
+    domain = random.SystemRandom().randint(1, 100)
     lines = _Log(folder.log)
-    table = _programs(world, model, folder, ros_domain, dds_domain)
-    follower = Follower(folder.truth, world.goal)
-    with lines, OperatorNode(ros_domain) as operator, Processes(table, lines.add) as processes:
-
-        def wait(what: str, patience: float) -> Iterator[None]:
-            """Once a period until the caller has what he waits for; RunError when it takes too long."""
-            deadline = time.monotonic() + patience
-            while time.monotonic() < deadline:
-                status = processes.watch()
-                if status is not None:
-                    raise RunError(f"{what}: a process ended, see {folder.log}")
-                if operator.refusal:
-                    raise RunError(operator.refusal)
-                progress(what, follower.look())
-                yield
-                time.sleep(_PERIOD)
-            raise RunError(f"waited {patience:.0f} s: {what}. {operator.complaint} See {folder.log}")
-
-        operator.ask(INSTRUCTION, world.goal)
-        for _ in wait("standing up", START_PATIENCE):
-            if operator.state == "READY":
-                break
-        for _ in wait("waiting for a plan", START_PATIENCE):
-            if operator.plans:
-                break
-        for _ in wait("engaging", START_PATIENCE):
-            if operator.engage(True)[0]:
-                break
-        for _ in wait("walking", START_PATIENCE + 30.0):
-            if follower.verdict.over:
-                break
-        resting = time.monotonic() + REST_PATIENCE
-        while follower.look().reached and follower.speed > _STILL and time.monotonic() < resting:
-            time.sleep(_PERIOD)
-        operator.engage(False)
-    return follower.verdict
-
-
-def _programs(world: YardWorld, model: str, folder: Folder, ros_domain: int, dds_domain: int) -> list[Program]:
-    options = Go2Options(sim=True, domain=dds_domain, model=model, world=f"{world.split}:{world.seed}")
-    rows = [_adapt(row, folder) for row in go2_table(options)]
-    # What records must not slow what it records, on two cores either.
-    behind = ("nice", "-n", "10")
-    recorder = Program("recorder", (*behind, sys.executable, "-m", "wam_tools.demo.recorder_node", str(folder.bag)))
-    # A run in which something had to be started again is no good run: nothing respawns here.
-    return [
-        replace(program, respawn=False, environment={"ROS_DOMAIN_ID": str(ros_domain), "OMP_NUM_THREADS": "2"})
-        for program in (recorder, *programs(tuple(rows)))
-    ]
-
-
-def _adapt(row: Row, folder: Folder) -> Row:
-    if row.name == "virtual_go2":
-        extra = ("--truth", str(folder.truth), "--dead-window", str(DEAD_WINDOW))
-        return replace(row, arguments=(*row.arguments, *extra))
-    if row.name == "go2_bridge":
-        return replace(row, parameters={**row.parameters, "settle_time": SETTLE_TIME})
-    if row.name == "planner":
-        return replace(row, parameters={**row.parameters, "instruction": "", "goal": ""})
-    return row
+    with (
+        lines,
+        OperatorNode(domain, graph.bridge) as operator,
+        Processes(graph.programs(folder.bag, domain), lines.add) as processes,
+    ):
+        yield Stage(processes, operator, folder.log, look)
 
 
 class _Log:

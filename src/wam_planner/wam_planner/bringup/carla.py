@@ -1,0 +1,96 @@
+"""The nodes that drive a car in CARLA, a real server or the virtual one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wam_planner.bringup.rows import Row, Value, find_model, here, option
+
+_CAMERAS = ("front", "left", "right")
+
+
+@dataclass(frozen=True)
+class CarlaOptions:
+    """What a user may choose about a car; the launch arguments and the flags of `wam up carla` are made from it."""
+
+    sim: bool = option(False, "a virtual CARLA with a town of ours instead of a server")
+    host: str = option("localhost", "machine that CARLA's server runs on")
+    port: int = option(2000, "its RPC port")
+    role_name: str = option("ego_vehicle", "name of the car, in CARLA and in the topics; others use hero")
+    town: str = option("", "map that the server loads, such as Town03; empty: the one that is loaded")
+    passive: bool = option(False, "another client ticks the server's world")
+    cameras: str = option("front", "front, or front,left,right for a model of three cameras")
+    model: str = option("metis-town", "a bundled model, a checkpoint directory, or baseline:lane_blind")
+    instruction: str = option(
+        "follow the road", "what the driver is told until something comes on the topic instruction, which sim publishes"
+    )
+    world: str = option("unseen:0", "simulated town as SPLIT:SEED; splits: train, val, unseen")
+    scenario: str = option("route", "simulated drive, such as lane_following, red_light or cut_in")
+
+
+def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
+    """The rows for these options, in the order they start: the car, then what stops it, then what moves it. Raises
+    ValueError for what a virtual CARLA cannot be asked for."""
+    if options.sim and (options.town or options.passive):
+        raise ValueError(
+            "town and passive are for a real server: a virtual CARLA has the map of its world and nobody else who "
+            "ticks it; leave them out, or sim"
+        )
+    base = f"/carla/{options.role_name}"
+    odometry = {"odom": f"{base}/odometry"}
+    pictures = {
+        f"camera/{name}/image{kind}": f"{base}/rgb_{name}/image{kind}"
+        for name in _CAMERAS
+        for kind in ("/compressed", "")
+    }
+    # Stamps are the simulation's, and so is every age of what flows here.
+    simulated: dict[str, Value] = {"use_sim_time": True}
+    car: dict[str, Value] = {"port": options.port, "role_name": options.role_name, "cameras": options.cameras}
+    rows = (
+        Row(
+            "wam_sim",
+            "virtual_carla_bridge",
+            "carla_bridge",
+            parameter_files=("carla.yaml",),
+            parameters=car,
+            arguments=(
+                *("--world", options.world, "--scenario", options.scenario),
+                *("--cameras", options.cameras, "--port", str(options.port)),
+            ),
+            condition="sim",
+            respawn=False,
+        ),
+        Row(
+            "wam_carla",
+            "carla_bridge_node",
+            "carla_bridge",
+            parameter_files=("carla.yaml",),
+            parameters={**car, "host": options.host, "town": options.town, "passive": options.passive},
+            condition="real",
+        ),
+        Row(
+            "wam_controller",
+            "safety_gate_node",
+            "safety_gate",
+            parameter_files=("carla.yaml",),
+            parameters=simulated,
+            remaps=odometry,
+        ),
+        Row(
+            "wam_controller",
+            "controller_node",
+            "controller",
+            parameter_files=("carla.yaml",),
+            parameters=simulated,
+            remaps=odometry,
+        ),
+        Row(
+            "wam_planner",
+            "planner_node",
+            "planner",
+            parameter_files=("carla.yaml",),
+            parameters={**simulated, "model": find_model(options.model), "instruction": options.instruction},
+            remaps={**odometry, **pictures},
+        ),
+    )
+    return here(rows, options.sim)
