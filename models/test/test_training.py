@@ -98,7 +98,7 @@ def test_a_card_says_what_simulation_it_saw(tmp_path: Path, town: bool, said: st
         recipe_in(tmp_path, data={"runs": {"folder": str(tmp_path / "bags"), "record": record}}), 0, lambda *_: None
     )
     place = "town" if town else "yard"
-    assert f"Trained in a simulated {place} only. It has not {said}." in (directory / "README.md").read_text()
+    assert f"Trained in a simulated {place}. It has not {said}." in (directory / "README.md").read_text()
 
 
 def test_plans_pay_for_coming_near_to_what_the_scans_show(tmp_path: Path) -> None:

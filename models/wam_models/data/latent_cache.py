@@ -173,6 +173,8 @@ class TrainingSet:
     ) -> TrainingSet:
         """The parts one after the other; of each, a share of its runs is held out (see WindowStore.held_out).
         obstacles: of each part (M, P, 2), when they are wanted."""
+        if len({latents.mirrored for _, latents in parts}) > 1:
+            raise ValueError("some latents are mirrored and some are not: open all of them alike")
         instructions, told = np.unique(
             np.concatenate([store.windows.instructions for store, _ in parts]), return_inverse=True
         )
@@ -190,5 +192,5 @@ class TrainingSet:
             instructions=instructions.tolist(),
             held_out=np.concatenate([store.held_out(held_out_share) for store, _ in parts]),
             obstacles=None if obstacles is None else np.concatenate(obstacles),
-            mirrored=any(latents.mirrored for _, latents in parts),
+            mirrored=parts[0][1].mirrored,
         )

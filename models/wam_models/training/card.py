@@ -13,7 +13,7 @@ from wam_models.data.store import WindowStore
 from wam_models.licence import NOT_RECORDED, card_line, joined, licence_of, parts_of
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser, Preprocessing
-from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe, Round
+from wam_models.training.recipe import AutoencoderTraining, Clearance, FinishedAutoencoder, Recipe
 from wam_models.training.start import Start
 
 
@@ -91,20 +91,20 @@ def card(
         f"- Last round: {plan.batch} + {plan.video_batch} windows a step, {seconds / 60:.0f} minutes in its last run.",
         *([] if plan.clearance is None else [_clearance_line(plan.clearance)]),
         *(f"- {name}: {value:.3f} (held-out runs)" for name, value in scores.items() if name != "windows"),
-        *_made_of(recipe, plan),
+        *_made_of(recipe),
         card_line(licence),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _made_of(recipe: Recipe, plan: Round) -> list[str]:
+def _made_of(recipe: Recipe) -> list[str]:
     """A line where all bags were recorded in a simulation; of the user's own nothing is known."""
-    records = [recipe.data[name].record for name in plan.data]
+    records = [recipe.data[name].record for entry in recipe.rounds for name in entry.data]
     places = {record.place for record in records if record is not None}
     if None in records or len(places) != 1:
         return []
     place, never = places.pop(), {"yard": "walked on hardware", "town": "driven a real car"}
-    return [f"- Trained in a simulated {place} only. It has not {never[place]}."]
+    return [f"- Trained in a simulated {place}. It has not {never[place]}."]
 
 
 def _autoencoder_line(made: AutoencoderTraining | FinishedAutoencoder) -> str:

@@ -81,6 +81,10 @@ class AutoencoderTraining:
     def __post_init__(self) -> None:
         if min(self.steps, self.frames, self.clips, self.clip_every) < 1:
             raise ValueError("the autoencoder's steps, frames, clips and clip_every are at least 1")
+        if self.farthest is not None and not self.farthest > 1.0:
+            raise ValueError(f"the autoencoder's farthest is more than 1 m, not {self.farthest}")
+        if self.stop_weight < 0.0:
+            raise ValueError(f"the autoencoder's stop_weight is at least 0, not {self.stop_weight}")
 
 
 @dataclass(frozen=True)
@@ -250,6 +254,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: clearance needs a body's heading, so action values 3: x, y, yaw")
     if any(entry.committed and entry.committed.most >= recipe.network.action.points for entry in recipe.rounds):
         raise RecipeError(f"{path}: committed leaves nothing to plan: 'most' must be less than the points of a plan")
+    if not 0.0 < recipe.saturation <= 1.0:
+        raise RecipeError(f"{path}: least_saturation is above 0 and at most 1, not {recipe.saturation}")
     if not isinstance(recipe.licence, str | None):
         raise RecipeError(f"{path}: licence is a name, as Apache-2.0, not {recipe.licence!r}")
     if not recipe.rounds:

@@ -68,6 +68,25 @@ def test_a_world_is_the_same_again_and_other_names_are_refused(split: str) -> No
         make_world("moon", 0)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "turn"), [("straight", "straight"), ("turn_left", "left"), ("turn_right", "right")]
+)
+def test_a_turn_is_what_its_scenario_is_called_in_every_split(scenario: str, turn: str) -> None:
+    for split, seed in itertools.product(SPLITS, range(3)):
+        assert make_world(split, seed, scenario).route.turns[0][1] == turn
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_nobody_stands_in_a_junction_or_in_another(split: str) -> None:
+    for seed in range(4):
+        world = make_world(split, seed, "route")
+        places = [thing.footprint() for thing in world.things if thing.kind in ("parked", "cone")]
+        centres = [shapely.Point(junction.centre).buffer(14.0) for junction in world.network.junctions]
+        assert not any(place.intersects(centre) for place in places for centre in centres)
+        cars = [thing.footprint() for thing in world.things if thing.kind == "parked"]
+        assert not any(one.intersects(other) for one, other in itertools.combinations(cars, 2))
+
+
 def test_night_and_its_kinds_are_kept_for_unseen() -> None:
     worlds = {split: [make_world(split, seed, "cut_in") for seed in range(8)] for split in SPLITS}
     lights = {split: {world.look.light for world in each} for split, each in worlds.items()}

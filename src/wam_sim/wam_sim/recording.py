@@ -63,30 +63,32 @@ def record_run(
     questioner = None
     if what_ifs:
         questioner = Questioner(world, begin.pose[:2], pace, what_ifs, np.random.default_rng([seed, episode, 80]))
-    segments = segments_of(world.static_footprints)
-    frames = 0
-    with RunRecorder(path, SENSORS, {"world": world.name, "pace": pace, "episode": episode}) as recorder:
-        recorder.goal(simulation.time, world.goal)
+    try:
+        segments = segments_of(world.static_footprints)
+        frames = 0
+        with RunRecorder(path, SENSORS, {"world": world.name, "pace": pace, "episode": episode}) as recorder:
+            recorder.goal(simulation.time, world.goal)
 
-        def keep(now: YardSimulation, plan: Trajectory | None) -> None:
-            nonlocal frames
-            label = plan if driving is teacher and plan is not None else teacher.plan(now)
-            ranges = scan(segments, now.pose, now.walkers)
-            recorder.frame(now.time, now.render(), now.pose, now.twist, now.instruction, label, ranges)
-            for answer in questioner.ask(now) if questioner else ():
-                recorder.what_if(now.time, now.pose, answer)
-            frames += 1
+            def keep(now: YardSimulation, plan: Trajectory | None) -> None:
+                nonlocal frames
+                label = plan if driving is teacher and plan is not None else teacher.plan(now)
+                ranges = scan(segments, now.pose, now.walkers)
+                recorder.frame(now.time, now.render(), now.pose, now.twist, now.instruction, label, ranges)
+                for answer in questioner.ask(now) if questioner else ():
+                    recorder.what_if(now.time, now.pose, answer)
+                frames += 1
 
-        result = walk(
-            simulation,
-            driving,
-            plan_period=FRAME_PERIOD,
-            latency=float(rng.uniform(0.06, 0.16)),
-            time_limit=STARTS[starts].time_limit if time_limit is None else time_limit,
-            disturb=_Pushes(rng) if driver is None else None,
-            on_plan=keep,
-        )
-    simulation.close()
+            result = walk(
+                simulation,
+                driving,
+                plan_period=FRAME_PERIOD,
+                latency=float(rng.uniform(0.06, 0.16)),
+                time_limit=STARTS[starts].time_limit if time_limit is None else time_limit,
+                disturb=_Pushes(rng) if driver is None else None,
+                on_plan=keep,
+            )
+    finally:
+        simulation.close()
     return RecordedRun(path, frames, result.reached, result.contact)
 
 

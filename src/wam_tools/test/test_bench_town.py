@@ -44,7 +44,12 @@ def test_words_change_nothing_for_who_does_not_listen(tmp_path: Path) -> None:
     )
     assert code == 0, output
     figures = json.loads(file.read_text())
-    assert figures["pictures"] >= 6 and figures["apart"] == 0.0 and figures["left_m"] == figures["right_m"] == 0.0
+    assert (
+        figures["questions"] >= 6
+        and figures["refused"] == 0
+        and figures["apart"] == 0.0
+        and figures["left_m"] == figures["right_m"] == 0.0
+    )
 
 
 @pytest.mark.parametrize(

@@ -81,13 +81,15 @@ def _policy(contender: Contender) -> Policy:
 
 
 def _drive(job: _Job) -> DriveOutcome:
-    simulation = TownSimulation(make_world(job.split, job.seed, job.scenario), seed=job.seed)
+    world = make_world(job.split, job.seed, job.scenario)
     driver: Driver
     if job.contender.source == EXPERT:
+        simulation = TownSimulation(world, seed=job.seed)
         driver = ExpertDriver(TownExpert(simulation))
     else:
         policy = _policy(job.contender)
         policy.reset(job.seed)
+        simulation = TownSimulation(world, seed=job.seed, cameras=policy.spec.cameras)
         driver = PolicyDriver(policy, limits=CAR_PLANS)
     try:
         return drive(simulation, driver, latency=job.latency)

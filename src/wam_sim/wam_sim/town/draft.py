@@ -45,17 +45,18 @@ class Draft:
         return kinds[int(self.rng.integers(len(kinds)))]
 
 
-def free_place(draft: Draft, clear_of_junctions: float = 14.0, gap: float = 22.0) -> float:
-    """m along the route, on a road and away from junctions and from what stands there already."""
+def free_place(draft: Draft, clear_of_junctions: float = 14.0, gap: float = 22.0) -> float | None:
+    """m along the route, on a road and away from junctions and from what stands there already; None where a few dozen
+    draws find no such place."""
     for _ in range(60):
         s = float(draft.rng.uniform(25.0, max(draft.route.length - 15.0, 26.0)))
         lane, along = draft.route.at(s)
         far = all(abs(s - other) > gap for other in draft.places)
         clear = clear_of_junctions < along < lane.centre.length - clear_of_junctions
         if lane.junction is None and clear and far:
-            break
-    draft.places.append(s)
-    return s
+            draft.places.append(s)
+            return s
+    return None
 
 
 def park(draft: Draft, s: float, left_edge: float) -> None:

@@ -29,15 +29,16 @@ class Lights:
     @property
     def cycle(self) -> float:
         """s after which everything comes again."""
-        return len(self.groups) * self._share
+        return len(self.groups) * self.share
 
     @property
-    def _share(self) -> float:
+    def share(self) -> float:
+        """s of the cycle that each group has, the clearing after it included."""
         return self.green + self.yellow + self.clearing
 
     def colour(self, arm: RoadEnd, time: float) -> Colour:
         """What whoever comes from this road end sees at a time, s. Raises ValueError for an arm of another junction."""
-        into, left = divmod((time + self.offset) % self.cycle, self._share)
+        into, left = divmod((time + self.offset) % self.cycle, self.share)
         if arm not in self.groups[int(into) % len(self.groups)]:
             if not any(arm in group for group in self.groups):
                 raise ValueError(f"{arm} is no arm of junction {self.junction}")

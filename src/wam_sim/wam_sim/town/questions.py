@@ -29,14 +29,16 @@ class TownQuestioner:
         self._turns = {(way.enters_from, way.id): way.turn for way in simulation.network.connections}
 
     def ask(self) -> list[WhatIf]:
-        """Answers for where the car is now: in turn for another turn, where one can still be taken, and for another
-        speed; now and then for an instruction that cannot be meant."""
+        """Answers for where the car is now: every second for another turn, where one can still be taken; the others
+        for another speed, or for an instruction that cannot be meant."""
         answers = []
         for number in range(self._count):
             way, text = self._another_turn() if number % 2 == 0 else (None, None)
             if text is None:
-                text = self._nonsense() or self._simulation.instruction
-            speed = float(self._rng.uniform(0.0, _TOP_SPEED)) if self._rng.random() < 0.5 else None
+                text = self._nonsense()
+            # Where the words are those of the drive the speed is not, or nothing would be asked.
+            speed = float(self._rng.uniform(0.0, _TOP_SPEED)) if text is None or self._rng.random() < 0.5 else None
+            text = text or self._simulation.instruction
             plan = self._expert.plan(way, speed)
             twist = self._simulation.twist
             if speed is not None:

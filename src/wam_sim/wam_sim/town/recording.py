@@ -60,32 +60,34 @@ def record_drive(
     teacher = ExpertDriver(expert)
     driving = teacher if driver is None else driver(simulation)
     questioner = TownQuestioner(simulation, expert, what_ifs, np.random.default_rng([seed, episode, 86]))
-    lidar = _Lidar(simulation)
-    frames = 0
-    note: dict[str, object] = {"world": world.name, "episode": episode}
-    with RunRecorder(path, SENSORS, note) as recorder:
+    try:
+        lidar = _Lidar(simulation)
+        frames = 0
+        note: dict[str, object] = {"world": world.name, "episode": episode}
+        with RunRecorder(path, SENSORS, note) as recorder:
 
-        def keep(now: TownSimulation, plan: Trajectory | None) -> None:
-            nonlocal frames
-            label = plan if driving is teacher and plan is not None else expert.plan()
-            told = now.instruction
-            recorder.frame(
-                now.time, now.render(), now.pose, now.twist, told, label, lidar.ranges(), stop_line=_stop_line(now)
+            def keep(now: TownSimulation, plan: Trajectory | None) -> None:
+                nonlocal frames
+                label = plan if driving is teacher and plan is not None else expert.plan()
+                told = now.instruction
+                recorder.frame(
+                    now.time, now.render(), now.pose, now.twist, told, label, lidar.ranges(), stop_line=_stop_line(now)
+                )
+                for answer in questioner.ask():
+                    recorder.what_if(now.time, now.pose, answer)
+                frames += 1
+
+            outcome = drive(
+                simulation,
+                driving,
+                plan_period=FRAME_PERIOD,
+                latency=float(rng.uniform(0.06, 0.16)),
+                time_limit=_TIME_LIMIT[starts] if time_limit is None else time_limit,
+                disturb=_Pushes(rng) if driver is None else None,
+                on_plan=keep,
             )
-            for answer in questioner.ask():
-                recorder.what_if(now.time, now.pose, answer)
-            frames += 1
-
-        outcome = drive(
-            simulation,
-            driving,
-            plan_period=FRAME_PERIOD,
-            latency=float(rng.uniform(0.06, 0.16)),
-            time_limit=_TIME_LIMIT[starts] if time_limit is None else time_limit,
-            disturb=_Pushes(rng) if driver is None else None,
-            on_plan=keep,
-        )
-    simulation.close()
+    finally:
+        simulation.close()
     hit = any(each.kind in COLLISIONS for each in outcome.infractions)
     return RecordedRun(path, frames, outcome.ended is Ended.COMPLETED, hit)
 

@@ -15,12 +15,12 @@ from wam_controller.tracker import Reference, make_reference
 from wam_models.evaluation.town import DriveOutcome
 from wam_models.types import Trajectory
 from wam_planner.plan_validator import ValidatorLimits
-from wam_sim.policy_driver import PLAN_PERIOD
 from wam_sim.town.criteria import Criteria
 from wam_sim.town.expert import TownExpert
 from wam_sim.town.simulation import TownSimulation
 
 CONTROL_PERIOD = 0.05  # s, a tick of CARLA
+PLAN_PERIOD = 0.25  # s: the frames of a context, 0.5 s apart, are then among those that were seen
 _SPEED_GAIN = 2.5  # 1/s, from a speed that is missing to an acceleration
 LATENCY = 0.1  # s from the image to the plan in the controller's hands
 # What a plan for a car may ask: a stop in an emergency takes 8 m/s^2.

@@ -29,6 +29,13 @@ from wam_sim.town.routes import Route, make_route
 from wam_sim.town.surroundings import signal_poles, surroundings
 from wam_sim.town.world import Brakes, Misleading, PullsOut, TownWorld
 
+# Towns that are looked at for a place where a scenario can happen.
+_OTHER_TOWNS = 80
+
+
+class _NoPlaceError(Exception):
+    """A town in which a scenario cannot happen."""
+
 
 @lru_cache(maxsize=2)
 def _town(split: str, seed: int) -> RoadNetwork:
@@ -41,11 +48,18 @@ def make_world(split: str, seed: int, scenario: str = "route") -> TownWorld:
         raise ValueError(f"no split is called {split!r}: there are {', '.join(SPLITS)}")
     if scenario not in SCENARIOS:
         raise ValueError(f"no scenario is called {scenario!r}: there are {', '.join(SCENARIOS)}")
-    network = _town(split, seed)
     rng = np.random.default_rng([seed, SPLITS.index(split), list(SCENARIOS).index(scenario), 83])
-    lights = {junction.id: make_lights(junction, float(rng.uniform(0.0, 60.0))) for junction in network.junctions}
-    draft = Draft(split, seed, network, lights, rng, make_route(network, 200.0, rng))
-    SCENARIOS[scenario](draft)
+    for another in range(_OTHER_TOWNS):
+        network = _town(split, seed + 100_000 * another)
+        lights = {junction.id: make_lights(junction, float(rng.uniform(0.0, 60.0))) for junction in network.junctions}
+        draft = Draft(split, seed, network, lights, rng, make_route(network, 200.0, rng))
+        try:
+            SCENARIOS[scenario](draft)
+        except _NoPlaceError:
+            continue  # few towns of Y-junctions have a way straight on
+        break
+    else:
+        raise AssertionError(f"no town of {split} from {seed} on has a place for {scenario}")
     add_traffic(draft)
     lights_of_day = ("day", "dusk", "night", "fog") if split == "unseen" else ("day", "dusk", "fog")
     look = make_look(split, str(rng.choice(lights_of_day)), rng)
@@ -70,15 +84,17 @@ def _route(draft: Draft) -> None:
     """What a town brings: turns, lights, traffic, parked cars, cyclists, people who cross."""
     draft.route = make_route(draft.network, 260.0, draft.rng)
     for _ in range(int(draft.rng.integers(1, 3))):
-        add_crossing(draft, free_place(draft))
+        if (s := free_place(draft)) is not None:
+            add_crossing(draft, s)
     for _ in range(int(draft.rng.integers(2, 5))):
-        park(draft, free_place(draft), float(draft.rng.uniform(-0.3, 0.35)))
-    if draft.rng.random() < 0.5:
-        park(draft, free_place(draft, clear_of_junctions=26.0), 0.9)
-    if draft.rng.random() < 0.6:
-        add_cyclist(draft, free_place(draft))
-    if draft.rng.random() < 0.4:
-        add_cones(draft, free_place(draft))
+        if (s := free_place(draft)) is not None:
+            park(draft, s, float(draft.rng.uniform(-0.3, 0.35)))
+    if draft.rng.random() < 0.5 and (s := free_place(draft, clear_of_junctions=26.0)) is not None:
+        park(draft, s, 0.9)
+    if draft.rng.random() < 0.6 and (s := free_place(draft)) is not None:
+        add_cyclist(draft, s)
+    if draft.rng.random() < 0.4 and (s := free_place(draft)) is not None:
+        add_cones(draft, s)
 
 
 def _lane_following(draft: Draft) -> None:
@@ -104,8 +120,7 @@ def _red_light(draft: Draft) -> None:
     arm = _arm(draft, lane)
     group = next(number for number, arms in enumerate(lights.groups) if arm in arms)
     # Green 15 s after the start, which is about 6 s after one arrives.
-    share = lights.cycle / len(lights.groups)
-    draft.lights[lights.junction] = replace(lights, offset=(group * share - 15.0) % lights.cycle)
+    draft.lights[lights.junction] = replace(lights, offset=(group * lights.share - 15.0) % lights.cycle)
 
 
 def _lead_braking(draft: Draft) -> None:
@@ -148,11 +163,13 @@ def _unprotected_turn(draft: Draft) -> None:
     opposite = [other for other in lights.groups[0] if other != arm]
     for other in opposite:
         lane = draft.network.lanes[LaneId(other.road, -1 if other.at_end else 1)]
-        for back in np.cumsum(draft.rng.uniform(9.0, 20.0, 4)):
-            along = lane.centre.length - float(back)
-            if along > 3.0:
+        tail = lane.centre.length
+        for gap in draft.rng.uniform(4.0, 14.0, 4):
+            kind = draft.kind()
+            along = tail - float(gap) - 0.5 * kind.length
+            tail = along - 0.5 * kind.length
+            if tail > 0.0:
                 ways = [each for each in lane.following if _turn(draft, each) != "left"]
-                kind = draft.kind()
                 lanes = (lane.id, ways[int(draft.rng.integers(len(ways)))]) if ways else (lane.id,)
                 draft.vehicles.append(vehicle_at(draft, kind, lanes, along, 6.0))
 
@@ -228,9 +245,10 @@ def _straight_on(draft: Draft, length: float) -> Route:
 
 
 def _through_junction(draft: Draft, turn: str | None, before: float, after: float = 45.0) -> Route:
-    """To a junction, `before` m of road, through it and on."""
+    """To a junction, `before` m of road, through it and on. Raises _NoPlaceError where there is no such turn."""
     ways = [way for way in draft.network.connections if turn in (None, way.turn)]
-    ways = ways or list(draft.network.connections)  # of junctions with three arms, some towns have none straight
+    if not ways:
+        raise _NoPlaceError
     lanes = draft.network.lanes
     fit = [way for way in ways if lanes[way.enters_from].centre.length > before + 5.0] or ways
     way = fit[int(draft.rng.integers(len(fit)))]

@@ -63,7 +63,7 @@ class TownSimulation:
         self._camera_size = camera_size
         self._effects = {name: CameraEffects(seed + number, _MAX_GAIN) for number, name in enumerate(cameras)}
         self._pictures: dict[str, tuple[float, np.ndarray]] = {}
-        self._next_traffic = 0.0
+        self._next_traffic = TRAFFIC_PERIOD
         self._look()
 
     @property
@@ -130,11 +130,11 @@ class TownSimulation:
         found: dict[LaneId, list[Bulge]] = {}
         lanes = [lane for lane in self.table.lanes if self.table.lanes[lane].junction is None]
         for i in self._beside_lanes:
-            corners = np.array(self._outlines[i].envelope.exterior.coords)
-            hull = np.array(self._outlines[i].convex_hull.exterior.coords)
+            hull = np.array(self._outlines[i].convex_hull.exterior.coords)[:-1]
+            middle = self._outlines[i].convex_hull.centroid
             for lane in lanes:
                 samples = self.table.samples(lane)
-                apart = np.hypot(samples.poses[:, 0] - corners[:, 0].mean(), samples.poses[:, 1] - corners[:, 1].mean())
+                apart = np.hypot(samples.poses[:, 0] - middle.x, samples.poses[:, 1] - middle.y)
                 best = int(apart.argmin())
                 if apart[best] > 8.0:
                     continue
@@ -155,8 +155,8 @@ class TownSimulation:
             self.state = step_car(self.state, self.model, steering, acceleration, slice_)
             self.time += slice_
             self.driven = self.route.nearest(self.state.pose[:2], self._offset + self.driven, 6.0) - self._offset
-            if self.time >= self._next_traffic - 1e-9:
-                self._next_traffic = self.time + TRAFFIC_PERIOD
+            while self.time >= self._next_traffic - 1e-9:
+                self._next_traffic += TRAFFIC_PERIOD
                 self._step_traffic(TRAFFIC_PERIOD)
         self._look()
 
@@ -186,7 +186,10 @@ class TownSimulation:
         return float(_FORESEEN[touched.argmax()]) if touched.any() and self.state.speed > 0.1 else float("inf")
 
     def render(self, camera: str = "front") -> np.ndarray:
-        """uint8 (H, W, 3) RGB as a camera sees it now; the same picture until time passes."""
+        """uint8 (H, W, 3) RGB as a camera sees it now; the same picture until time passes. Raises ValueError for a
+        camera that the simulation was not made with."""
+        if camera not in self.cameras:
+            raise ValueError(f"no camera {camera!r} is drawn here: there are {', '.join(self.cameras)}")
         kept = self._pictures.get(camera)
         if kept is None or kept[0] != self.time:
             image = self._drawn(camera)

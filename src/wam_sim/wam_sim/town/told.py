@@ -47,11 +47,11 @@ def ask_both(policy: Policy, split: str, towns: int, seed: int = 0) -> Iterator[
             there = _before_junction(world, before)
             if there is None:
                 continue
-            simulation = TownSimulation(there, seed=number)
+            simulation = TownSimulation(there, seed=number, cameras=policy.spec.cameras)
             frame = np.stack([simulation.render(camera) for camera in policy.spec.cameras])
             simulation.close()
             for speed in _SPEEDS:
-                ends = [_end(policy, simulation, frame, speed, SAYINGS[turn][0]) for turn in ("left", "right")]
+                ends = [_end(policy, frame, speed, SAYINGS[turn][0]) for turn in ("left", "right")]
                 yield Told(there.name, before, speed, ends[0], ends[1])
 
 
@@ -63,15 +63,14 @@ def _before_junction(world: TownWorld, before: float) -> TownWorld | None:
         return None
     entry = next(way for way in network.connections if way.id == world.route.lanes[1].id.road)
     lights = world.lights[entry.junction]
-    share = lights.cycle / len(lights.groups)
     group = next(number for number, arms in enumerate(lights.groups) if entry.entry in arms)
-    green = replace(lights, offset=group * share + 2.0)
+    green = replace(lights, offset=group * lights.share + 2.0)
     assert world.route.lanes[1].id == LaneId(entry.id, -1)
     route = Route(world.route.lanes, first.centre.length - before, world.route.end, ((before, entry.turn),))
     return replace(world, route=route, lights={**world.lights, entry.junction: green}, vehicles=(), walkers=())
 
 
-def _end(policy: Policy, simulation: TownSimulation, frame: np.ndarray, speed: float, text: str) -> float | None:
+def _end(policy: Policy, frame: np.ndarray, speed: float, text: str) -> float | None:
     spec = policy.spec
     stamps = spec.context_dt * np.arange(1 - spec.context_frames, 1)
     frames = np.repeat(frame[None], spec.context_frames, axis=0)

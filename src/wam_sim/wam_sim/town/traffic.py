@@ -142,13 +142,10 @@ class Walker:
 
 
 def moved(view: View, movers: Sequence[Mover], seconds: float) -> View:
-    """As it will be if everybody goes on as they do: what can be foreseen. The lights keep their colours."""
+    """As it will be if everybody goes on as they do: what can be foreseen. The lights keep their colours. movers: whose
+    the view's vehicles are, in their order."""
     vehicles, poses = [], []
     for number, vehicle in enumerate(view.vehicles):
-        if number >= len(movers):  # the ego car, which is not in the traffic
-            vehicles.append(vehicle)
-            poses.append(view.poses[number])
-            continue
         push = min(movers[number].acceleration, 0.0)
         stops = vehicle.speed / -push if push < 0.0 else np.inf
         time = min(seconds, stops)

@@ -10,7 +10,7 @@ import typer
 from rich.progress import track
 
 from wam_models.checkpoint import CheckpointError
-from wam_models.evaluation.yard import interval
+from wam_models.evaluation.town import bootstrap
 from wam_models.policy import load_policy
 from wam_planner.bringup import find_model
 from wam_sim.town.layout import SPLITS
@@ -44,13 +44,13 @@ def told(
     figures = _figures(answers)
     low, high = figures["apart_ci"]
     show_table(
-        f"told left and told right, {split}, {len(answers)} pictures",
+        f"told left and told right, {split}, {len(answers)} questions",
         ("apart % (95 % interval)", "left, m to the left", "right, m to the left"),
         [
             (
                 f"{100 * figures['apart']:.0f} [{100 * low:.0f}, {100 * high:.0f}]",
-                f"{figures['left_m']:.1f}",
-                f"{figures['right_m']:.1f}",
+                _metres(figures["left_m"]),
+                _metres(figures["right_m"]),
             )
         ],
     )
@@ -58,12 +58,19 @@ def told(
         write_json(json, {"split": split, "towns": towns, "seed": seed, "model_id": policy.spec.model_id, **figures})
 
 
+def _metres(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
 def _figures(answers: list[Told]) -> dict[str, Any]:
-    apart = sum(each.apart for each in answers)
+    ends = {side: [end for each in answers if (end := getattr(each, side)) is not None] for side in ("left", "right")}
+    # What is asked at one junction is alike: the interval is one over towns.
+    towns = [[each.apart for each in answers if each.world == world] for world in {each.world for each in answers}]
     return {
-        "pictures": len(answers),
-        "apart": apart / len(answers),
-        "apart_ci": interval(apart, len(answers)),
-        "left_m": float(np.median([np.nan if each.left is None else each.left for each in answers])),
-        "right_m": float(np.median([np.nan if each.right is None else each.right for each in answers])),
+        "questions": len(answers),
+        "refused": sum(each.left is None or each.right is None for each in answers),
+        "apart": sum(each.apart for each in answers) / len(answers),
+        "apart_ci": bootstrap(np.array(sorted(np.mean(town) for town in towns))),
+        "left_m": float(np.median(ends["left"])) if ends["left"] else None,
+        "right_m": float(np.median(ends["right"])) if ends["right"] else None,
     }
