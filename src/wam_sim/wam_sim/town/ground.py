@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import shapely
+from shapely.geometry.polygon import orient
 
 from wam_models.se2 import Vector, compose
 from wam_sim import textures
@@ -102,7 +103,7 @@ def ribbons(network: RoadNetwork, lights: Mapping[int, Lights]) -> list[Ribbon]:
         made += [_lines(road, lights), _kerbs([_points(road.line, LANE_WIDTH), _points(road.line, -LANE_WIDTH)[::-1]])]
     mouths = shapely.union_all([_strip(road.line, LANE_WIDTH + 0.05, 0.3) for road in network.roads])
     for junction in network.junctions:
-        clockwise = shapely.orient_polygons(_junction(network, junction.id), exterior_cw=True).exterior
+        clockwise = orient(_junction(network, junction.id), -1.0).exterior
         corners = shapely.line_merge(shapely.difference(clockwise, mouths), directed=True)
         parts = list(corners.geoms) if hasattr(corners, "geoms") else [corners]
         made.append(_kerbs([np.array(part.coords) for part in parts if part.length > 0.5]))
