@@ -47,7 +47,7 @@ def test_a_way_goes_on_without_a_gap_and_finds_a_car_beside_it(split: str, seed:
     car = (x - beside * np.sin(yaw), y + beside * np.cos(yaw))
     assert way.nearest(car, at + float(rng.uniform(-5.0, 5.0))) == pytest.approx(at, abs=0.3)
     for entry in way.entries:
-        assert way.lane_at(entry.at + 0.1)[0] == entry.lane and entry.turn in ("left", "straight", "right")
+        assert way.lanes[way.begins.index(entry.at)] == entry.lane and entry.turn in ("left", "straight", "right")
 
 
 def test_a_car_far_off_its_route_is_still_somewhere_along_it() -> None:

@@ -115,11 +115,6 @@ class Way:
         self._reach(s + 60.0)
         return next((entry for entry in self.entries if entry.leaves > s), None)
 
-    def lane_at(self, s: float) -> tuple[LaneId, float]:
-        """The lane, and m along it."""
-        index = int(np.searchsorted(self.begins, s, side="right")) - 1
-        return self.lanes[max(index, 0)], s - self.begins[max(index, 0)]
-
     def nearest(self, point: tuple[float, float], near: float, window: float = 15.0) -> float:
         """m along the way of what is nearest to a point, looked for around `near`; below 0 before its beginning."""
         near = max(near, 0.0)
