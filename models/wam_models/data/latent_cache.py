@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wam_models.data.store import WindowStore
 from wam_models.training.augment import another_sky, jitter_light, mirror
+from wam_models.training.recipe import LEAST_SATURATION
 from wam_models.wan.vae import VideoAutoencoder, to_unit
 
 
@@ -41,7 +42,7 @@ def open_latents(
     seed: int,
     dark_skies: float = 0.0,
     mirrored: bool = True,
-    least_saturation: float = 0.1,
+    least_saturation: float = LEAST_SATURATION,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> LatentCache:
     """The latents beside the store on disk, made now if this autoencoder has not been here before.

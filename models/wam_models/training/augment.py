@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wam_models.training.recipe import LEAST_SATURATION
+
 _SKY_LEVEL = 120  # of 255: what is darker is no sky by day
 _SKY_SHARE = 0.52  # of the picture's height, from its top: a camera that looks ahead has the horizon in the middle
 
@@ -34,7 +36,7 @@ def another_sky(frames: np.ndarray, share: float, generator: torch.Generator) ->
     return np.stack([np.where(sky_of(frame)[..., None], colour, frame) for frame in frames])
 
 
-def jitter_light(frames: Tensor, generator: torch.Generator, least_saturation: float = 0.1) -> Tensor:
+def jitter_light(frames: Tensor, generator: torch.Generator, least_saturation: float = LEAST_SATURATION) -> Tensor:
     """(B, 3, ...) in [-1, 1] -> the same with one exposure, gamma, contrast, white balance, saturation and noise an
     entry of the batch. least_saturation: 0 may leave no colour at all, which hides what a traffic light shows."""
     batch, tail = frames.shape[0], (1,) * (frames.ndim - 2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from wam_sim.faults import Switches
+
 
 class ServerFault(Enum):
     """OK: as it is; FROZEN: answers nobody, and does what it was asked for once it is OK again; GONE: crashed. From
@@ -34,20 +36,9 @@ class TickerFault(Enum):
 
 
 @dataclass
-class Faults:
+class Faults(Switches):
     """The present faults. One word a line switches one of them: "server frozen", "camera late", "ticker ok"."""
 
     server: ServerFault = ServerFault.OK
     camera: CameraFault = CameraFault.OK
     ticker: TickerFault = TickerFault.OK
-
-    def switch(self, line: str) -> None:
-        """Raises ValueError with the words it knows for a line it does not."""
-        parts = line.split()
-        if len(parts) == 2 and parts[0] in vars(self):
-            kind = type(getattr(self, parts[0]))
-            if parts[1] in {fault.value for fault in kind}:
-                setattr(self, parts[0], kind(parts[1]))
-                return
-        known = "; ".join(f"{name} {'|'.join(f.value for f in type(kind))}" for name, kind in vars(self).items())
-        raise ValueError(f"unknown fault {line.strip()!r}; known: {known}")
