@@ -47,8 +47,9 @@ except ImportError:  # nor these
     AckermannDrive = AckermannDriveStamped = None
 
 _STEP_PERIOD = 0.1  # s
-# Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach.
-_DATA, _IMAGE, _TF = QoSProfile(depth=10), QoSProfile(depth=1), QoSProfile(depth=100)
+# Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach. Ten deep,
+# pictures too: three raw ones are more than Fast DDS's shared memory holds, and what must be sent again must be kept.
+_DATA, _TF = QoSProfile(depth=10), QoSProfile(depth=100)
 _LEVELS = {
     BridgeState.READY: DiagnosticStatus.OK,
     BridgeState.DEGRADED: DiagnosticStatus.WARN,
@@ -164,12 +165,12 @@ class CarlaBridgeNode(ManagedNode):
             camera, frame = self._cameras[name], camera_frame(self._role, name)
             topic = partial("{}/rgb_{}/{}".format, base, name)
             info = camera_info_message(stamp, frame, camera)
-            self._publisher(topic("camera_info"), CameraInfo, _IMAGE).publish(info)
+            self._publisher(topic("camera_info"), CameraInfo, _DATA).publish(info)
             if name in seen.jpegs:
                 jpeg = jpeg_message(stamp, frame, seen.jpegs[name])
-                self._publisher(topic("image/compressed"), CompressedImage, _IMAGE).publish(jpeg)
+                self._publisher(topic("image/compressed"), CompressedImage, _DATA).publish(jpeg)
             if self._config.raw_images:
-                self._publisher(topic("image"), Image, _IMAGE).publish(image_message(stamp, frame, picture.image))
+                self._publisher(topic("image"), Image, _DATA).publish(image_message(stamp, frame, picture.image))
         if self._transforms and "/tf_static" not in self._data:
             mounts = [camera_transform_message(stamp, self._role, camera) for camera in self._cameras.values()]
             self._publisher("/tf_static", TFMessage, qos.LATCHED).publish(TFMessage(transforms=mounts))

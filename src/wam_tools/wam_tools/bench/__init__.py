@@ -9,6 +9,7 @@ BENCHMARKS = {
     "yard": "Walks to the goal, success without contact within 60 s.",
     "town": "Drives through towns: route completion, driving score, infractions.",
     "told": "Told left and told right before the same picture: how often plans go to those sides.",
+    "bridge": "Pictures that the CARLA bridge carries to another process, and what is lost of them.",
     "ablation": "Attention masks, and training without video: equal data, steps and seeds, with intervals.",
 }
 
