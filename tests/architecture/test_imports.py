@@ -16,6 +16,8 @@ ROS = {"cv_bridge", "launch", "launch_ros", "rclpy", "rosidl_runtime_py", "tf2_r
 # What has one home, as the start of the paths that may import it. The vendor's SDK has a client and a simulated robot.
 HOMES = {
     "carla": ("src/wam_carla/wam_carla/world.py", "src/wam_sim/wam_sim/virtual_carla/"),
+    "launch": ("src/wam_planner/wam_planner/bringup/launching.py",),
+    "launch_ros": ("src/wam_planner/wam_planner/bringup/launching.py",),
     "diffusers": ("models/wam_models/",),
     "mujoco": ("src/wam_sim/wam_sim/",),
     "torch": ("models/wam_models/",),
@@ -35,7 +37,7 @@ def is_ros(module: str) -> bool:
 
 def may_import_ros(path: Path) -> bool:
     """Nodes and what they are made of: conversions at their border, executor, quality of service, bring-up."""
-    part = path.name in {"conversions.py", "executor.py", "qos.py"}
+    part = path.name in {"conversions.py", "executor.py", "launching.py", "qos.py"}
     return part or path.name.endswith("_node.py") or LAUNCH in path.parents
 
 
@@ -86,7 +88,15 @@ def test_every_file_is_python_3_10(path):
     ast.parse(path.read_text(), feature_version=(3, 10))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if may_import_ros(path)], ids=relative)
+NODES = [path for path in SOURCES if may_import_ros(path) and relative(path) not in HOMES["launch"]]
+
+
+@pytest.mark.parametrize("path", NODES, ids=relative)
 def test_what_only_a_full_ros_has_is_not_needed_to_import_a_node(path):
     """The wheels have no cv_bridge and no launch: a node may try them, inside a function or a `try`."""
     assert not imported_packages(path, top_only=True) & ONLY_ON_ROS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_what_speaks_to_launch_is_imported_by_launch_files_alone(path):
+    assert "wam_planner.bringup.launching" not in {module for module, _ in imports(path)}

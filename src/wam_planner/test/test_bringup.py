@@ -1,8 +1,10 @@
-"""The table of nodes, its options, and that the launch file only translates it."""
+"""The table of nodes, its options, and what launch files make of it."""
 
 from __future__ import annotations
 
-import ast
+import runpy
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,9 @@ import yaml
 
 from wam_controller.settings import CONTROLLER, GATE
 from wam_planner.bringup import (
-    CarlaOptions,
+    TABLES,
     Go2Options,
     Row,
-    carla_table,
     command,
     config_file,
     executable,
@@ -139,28 +140,56 @@ def test_the_gate_never_limits_what_the_controller_may_command():
         assert gate[name] > controller[name]
 
 
-@pytest.mark.parametrize("name", ["go2.launch.py", "carla.launch.py"])
-def test_the_launch_files_are_python_that_only_translates(name):
-    """They cannot be run here, for no wheel brings launch: at least what they call must exist."""
-    import wam_planner.bringup as bringup
+class Part:
+    """Stands for whatever class of launch is asked for, for no wheel brings launch: it keeps what it was made of."""
 
-    tree = ast.parse((LAUNCH / name).read_text())
-    taken = {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "wam_planner.bringup"
-        for alias in node.names
-    }
-    assert taken and all(hasattr(bringup, each) for each in taken)
+    def __init__(self, *values, **named):
+        self.values, self.named = values, named
+
+    def perform(self, context):
+        return context[self.values[0]]
 
 
-def test_the_launch_file_names_no_node_of_its_own():
-    """Every text in it is a docstring, a keyword of launch, or an example; what starts comes from the table."""
-    tables = {"go2": (Go2Options, go2_table), "carla": (CarlaOptions, carla_table)}
-    for robot, (kind, table) in tables.items():
-        tree = ast.parse((LAUNCH / f"{robot}.launch.py").read_text())
-        texts = {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        names = {word for each in table(kind(sim=True)) for word in (each.package, each.executable, each.name)}
-        assert not texts & (names | {name for name, _, _ in option_rows(kind)})
+@pytest.fixture
+def describe(monkeypatch):
+    """A robot's launch file, run."""
+    for name in ("launch", "launch.actions", "launch.events", "launch.substitutions", "launch_ros"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for name in ("launch_ros.actions", "launch_ros.parameter_descriptions"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for kind in ("DeclareLaunchArgument", "EmitEvent", "ExecuteProcess", "OpaqueFunction"):
+        setattr(sys.modules["launch.actions"], kind, type(kind, (Part,), {}))
+    sys.modules["launch.events"].Shutdown = Part
+    sys.modules["launch.substitutions"].LaunchConfiguration = Part
+    sys.modules["launch"].LaunchContext, sys.modules["launch"].LaunchDescription = dict, Part
+    sys.modules["launch_ros.actions"].Node = type("Node", (Part,), {})
+    sys.modules["launch_ros.parameter_descriptions"].ParameterValue = Part
+    monkeypatch.delitem(sys.modules, "wam_planner.bringup.launching", raising=False)
+
+    def run(robot):
+        return runpy.run_path(str(LAUNCH / f"{robot}.launch.py"))["generate_launch_description"]().values[0]
+
+    yield run
+    sys.modules.pop("wam_planner.bringup.launching", None)
+
+
+@pytest.mark.parametrize("robot", TABLES)
+def test_a_launch_file_offers_the_options_and_starts_the_rows(describe, robot):
+    options, table = TABLES[robot]
+    *arguments, started = describe(robot)
+    assert [each.values[0] for each in arguments] == [name for name, _, _ in option_rows(options)]
+    defaults = {each.values[0]: each.named["default_value"] for each in arguments}
+    assert parse_options(options, defaults) == options()
+    actions = started.named["function"]({**defaults, "sim": "true"})
+    rows = table(options(sim=True))
+    assert [each.named["name"] for each in actions] == [row.name for row in rows]
+    for action, row in zip(actions, rows, strict=True):
+        assert ("respawn" in action.named) is row.respawn and ("on_exit" in action.named) is not row.respawn
+        if row.is_node:
+            assert (action.named["package"], action.named["executable"]) == (row.package, row.executable)
+            *files, own = action.named["parameters"]
+            assert files == [str(config_file(name)) for name in row.parameter_files]
+            assert {name: value.values[0] for name, value in own.items()} == dict(row.parameters)
+            assert dict(action.named["remappings"]) == dict(row.remaps)
+        else:
+            assert action.named["cmd"] == list(command(row))

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated
 
 import psutil
 import typer
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rich.progress import Progress, TaskID
-from sensor_msgs.msg import CompressedImage, Image
 
-from wam_controller.conversions import seconds as in_seconds
 from wam_planner.bringup import CarlaOptions, carla_table, programs
 from wam_planner.processes import Processes, Program
+from wam_tools.bench.picture_reader_node import PictureReader
 from wam_tools.output import console, show_table, write_json
 
 app = typer.Typer(help="Pictures that the CARLA bridge carries to another process, and what is lost of them.")
@@ -113,7 +105,7 @@ def carry(case: Case, seconds: float, width: int, height: int, progress: Callabl
     domain = random.SystemRandom().randint(1, 100)
     said: list[str] = []
     with (
-        PictureReader(domain, case) as reader,
+        PictureReader(domain, case.topics, raw=case.images == "raw") as reader,
         Processes([_bridge(case, width, height, domain)], said.append) as processes,
     ):
 
@@ -145,56 +137,6 @@ def carry(case: Case, seconds: float, width: int, height: int, progress: Callabl
         bridge_cores=(spent[0] - processed[0]) / wall,
         reader_cores=(spent[1] - processed[1]) / wall,
     )
-
-
-class PictureReader:
-    """A node that takes in whatever the bridge publishes for a case; a context manager."""
-
-    def __init__(self, domain: int, case: Case) -> None:
-        self._context = Context()
-        self._context.init(domain_id=domain)
-        node = Node("picture_reader", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, name="picture reader", daemon=True)
-        # Of each topic: s of the stamp -> bytes.
-        self._pictures: Mapping[str, dict[float, int]] = {topic: {} for topic in case.topics}
-        kind = Image if case.images == "raw" else CompressedImage
-        for topic, pictures in self._pictures.items():
-
-            def keep(message: Image | CompressedImage, pictures: dict[float, int] = pictures) -> None:
-                pictures[in_seconds(message.header.stamp)] = len(message.data)
-
-            # As whoever records them asks for them: every one.
-            node.create_subscription(kind, topic, keep, QoSProfile(depth=10))
-
-    def __enter__(self) -> PictureReader:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._context.try_shutdown()
-        self._thread.join(timeout=5.0)
-
-    @property
-    def seen_until(self) -> float:
-        """s of simulated time up to which every camera has been seen; below 0 before all have."""
-        return min(next(reversed(pictures), -1.0) for pictures in self._pictures.values())
-
-    def between(self, began: float, ended: float) -> Sequence[int]:
-        """Bytes of every picture stamped in between, s."""
-        return [
-            size
-            for pictures in self._pictures.values()
-            for stamp, size in list(pictures.items())
-            if began <= stamp < ended
-        ]
-
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
-            self._executor.spin()
 
 
 def _show(progress: Progress, task: TaskID, seconds: float) -> None:
