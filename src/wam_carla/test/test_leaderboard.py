@@ -295,6 +295,8 @@ def test_the_leaderboards_class_sets_up_senses_and_drives(tmp_path):
         ("model: m\n", "without parameters"),
         ("[1]\n", "no table"),
         ("model: m\nparameters: p\nlanguage: french\n", "route or langauto"),
+        ("model: m\nparameters: p\nmax_steering: 0\n", "max_steering is 0"),
+        ("model: m\nparameters: p\nwheelbase: short\n", "wheelbase is 'short'"),
         ("{", "cannot be read"),
     ],
 )

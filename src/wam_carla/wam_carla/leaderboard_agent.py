@@ -51,7 +51,7 @@ def __getattr__(name: str) -> type:
 class AgentConfig:
     """model: see load_policy; parameters: a file like config/carla.yaml; language: route, which says the next turn of
     the route, or langauto, LMDrive's own sentences; device: cpu or cuda; max_steering: degrees of the wheels, and
-    wheelbase: m, of the leaderboard's car, which its agents cannot ask. Raises ValueError for another language."""
+    wheelbase: m, of the leaderboard's car, which its agents cannot ask. Raises ValueError for another language or car."""
 
     model: str
     parameters: str
@@ -63,6 +63,10 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if self.language not in ("route", "langauto"):
             raise ValueError(f"language is {self.language!r}: it must be route or langauto")
+        for name, most, unit in (("max_steering", 90.0, "degrees"), ("wheelbase", 20.0, "m")):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0.0 < value < most):
+                raise ValueError(f"{name} is {value!r}: it must be a number of {unit} above 0 and below {most:g}")
 
 
 def read_config(path: str | Path) -> AgentConfig:

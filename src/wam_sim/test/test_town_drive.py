@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from wam_controller.tracker import Reference
 from wam_models.data.bags import read_run
 from wam_models.evaluation.town import Ended, driving_score
-from wam_models.types import Trajectory
+from wam_models.policy import Policy, PolicySpec
+from wam_models.types import Observation, Plan, Trajectory
 from wam_planner.plan_validator import validate
 from wam_sim.runs import record_runs
 from wam_sim.town.car import CarModel, outline
@@ -26,6 +27,7 @@ from wam_sim.town.recording import record_drive
 from wam_sim.town.rollout import CAR_PLANS, ExpertDriver, drive
 from wam_sim.town.scenarios import SCENARIOS, make_world
 from wam_sim.town.simulation import TownSimulation
+from wam_sim.town.told import ask_both
 from wam_sim.town.ways import LaneTable, Way
 
 EVERY_SAYING = {text for texts in SAYINGS.values() for text in texts}
@@ -242,6 +244,36 @@ def test_drives_are_recorded_into_one_folder_scenario_by_scenario(tmp_path: Path
     assert not list(record_runs(tmp_path, "train", 1, place="town", starts="scenarios", first_seed=5))
     with pytest.raises(FileExistsError, match=r"starts scenarios.*wanted.*starts routes"):
         next(record_runs(tmp_path, "train", 1, place="town", starts="routes"))
+
+
+class Listener(Policy):
+    """Goes where it is told, and keeps what it was shown."""
+
+    spec = PolicySpec("listener", ("front",), 3, 0.5, (192, 320), horizon=8, dt=0.5, needs_goal=False)
+
+    def __init__(self) -> None:
+        self.shown: list[Observation] = []
+
+    def plan(self, observation: Observation) -> Plan:
+        self.shown.append(observation)
+        side = 1.0 if "left" in observation.instruction else -1.0
+        ahead = np.linspace(1.0, 8.0, 8)
+        poses = np.stack([ahead, side * ahead, np.zeros(8)], axis=-1)
+        trajectory = Trajectory(float(observation.stamps[-1]), 0.5, poses)
+        return Plan(trajectory, poses[None], np.zeros(1), {}, self.spec.model_id)
+
+
+def test_who_is_asked_both_ways_sees_the_same_pictures_of_a_car_that_drives() -> None:
+    listener = Listener()
+    answers = list(ask_both(listener, "val", 2))
+    assert answers and all(answer.apart for answer in answers)
+    assert len(listener.shown) == 2 * len(answers)
+    for left, right in zip(listener.shown[::2], listener.shown[1::2], strict=True):
+        assert np.array_equal(left.frames, right.frames) and left.instruction != right.instruction
+        assert left.ego == right.ego
+        # From picture to picture the junction comes nearer.
+        assert not np.array_equal(left.frames[0], left.frames[1])
+        assert not np.array_equal(left.frames[1], left.frames[2])
 
 
 def test_time_to_contact_is_what_it_takes_to_reach_who_stands_ahead() -> None:

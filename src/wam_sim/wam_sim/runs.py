@@ -76,8 +76,8 @@ def record_runs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     driver = "expert" if policy is None else open_checkpoint(policy).model_id
-    claim = {"recorder": PLACES[place].version, "driver": driver, "starts": starts, "what_ifs": what_ifs}
-    _claim(folder, claim)
+    ours = {"place": place, "recorder": PLACES[place].version, "driver": driver, "starts": starts, "what_ifs": what_ifs}
+    _claim(folder, ours)
     missing = missing_runs(folder, split, runs, first_seed, starts, place)
     jobs = [_Job(place, path, split, seed, episode, starts, what_ifs, policy) for path, seed, episode in missing]
     # spawn: a forked child would share its parent's GL context
@@ -114,8 +114,7 @@ def _claim(folder: Path, ours: dict[str, object]) -> None:
     if not note.exists():
         note.write_text(json.dumps(ours) + "\n")
         return
-    theirs = json.loads(note.read_text())
-    theirs.setdefault("what_ifs", 0)  # older notes do not mention what there was not
+    theirs = {"place": "yard", "what_ifs": 0, **json.loads(note.read_text())}  # older notes: there was nothing else
     if theirs != ours:
         raise FileExistsError(
             f"{folder} holds runs made by {_said(theirs)}; wanted are runs by {_said(ours)}: "
