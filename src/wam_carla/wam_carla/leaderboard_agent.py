@@ -51,7 +51,7 @@ def __getattr__(name: str) -> type:
 class AgentConfig:
     """model: see load_policy; parameters: a file like config/carla.yaml; language: route, which says the next turn of
     the route, or langauto, LMDrive's own sentences; device: cpu or cuda; max_steering: degrees of the wheels, and
-    wheelbase: m, of the leaderboard's car, which its agents cannot ask. Raises ValueError for another language or car."""
+    wheelbase: m, of the leaderboard's car, which its agents cannot ask. Raises ValueError for what is neither."""
 
     model: str
     parameters: str
