@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from wam_controller import qos
 from wam_controller.conversions import pose_message, time_message
 from wam_msgs.msg import PlannerStatus, Trajectory
+from wam_tools.guest_node import GuestNode
 
 _ANSWER_TIME = 2.0  # s that the gate has to answer
 
 
-class OperatorNode:
-    """A context manager on a ROS domain of its own. bridge: the name of the robot's; state: what that says; plans:
+class OperatorNode(GuestNode):
+    """See GuestNode. bridge: the name of the robot's; state: what that says; plans:
     trajectories seen; complaint: what the planner said last, empty when it was content; refusal: why a node would not
     configure, empty when all did."""
 
     def __init__(self, domain: int, bridge: str = "go2_bridge") -> None:
-        self._context = Context()
-        self._context.init(domain_id=domain)
-        self._node = Node("operator", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name="operator", daemon=True)
+        super().__init__("operator", domain)
         self.state = ""
         self.plans = 0
         self.complaint = self.refusal = ""
-        self._engage = self._node.create_client(SetBool, "safety_gate/engage")
-        self._node.create_subscription(String, f"{bridge}/state", self._on_state, qos.LATCHED)
-        self._node.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN)
-        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        self._node.create_subscription(PlannerStatus, "planner/status", self._on_planner, qos.STATUS)
-
-    def __enter__(self) -> OperatorNode:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._context.try_shutdown()
-        self._thread.join(timeout=5.0)
+        self._engage = self.node.create_client(SetBool, "safety_gate/engage")
+        self.node.create_subscription(String, f"{bridge}/state", self._on_state, qos.LATCHED)
+        self.node.create_subscription(Trajectory, "trajectory", self._on_plan, qos.PLAN)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+        self.node.create_subscription(PlannerStatus, "planner/status", self._on_planner, qos.STATUS)
 
     def ask(self, instruction: str, goal: tuple[float, float]) -> None:
         """Tell the planner what to do and where to go; goal: (x, y) m in odom."""
         # Kept, because who joins late is told by the publisher; made here, because a car's simulator says it all.
-        self._instruction = self._node.create_publisher(String, "instruction", qos.LATCHED)
-        self._goal = self._node.create_publisher(PoseStamped, "goal", qos.LATCHED)
+        self._instruction = self.node.create_publisher(String, "instruction", qos.LATCHED)
+        self._goal = self.node.create_publisher(PoseStamped, "goal", qos.LATCHED)
         self._instruction.publish(String(data=instruction))
         message = PoseStamped(pose=pose_message((*goal, 0.0)))
         message.header.frame_id = "odom"
-        message.header.stamp = time_message(self._node.get_clock().now().nanoseconds * 1e-9)
+        message.header.stamp = time_message(self.node.get_clock().now().nanoseconds * 1e-9)
         self._goal.publish(message)
 
     def engage(self, wanted: bool) -> tuple[bool, str]:
@@ -87,9 +69,3 @@ class OperatorNode:
         for status in message.status:
             if status.level == DiagnosticStatus.ERROR and status.message.startswith("not configured"):
                 self.refusal = f"{status.name} is {status.message}"
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            self._node.destroy_node()
