@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from wam_models.policy import load_policy
 from wam_models.training.recipe import DataSet, Recording
+from wam_sim.run_recorder import RecordedRun
 from wam_tools.train import View, app, progress_bars, record_missing
 
 NETWORK = {
@@ -194,9 +195,13 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_recorded(recip
 def test_runs_that_are_there_count_as_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bar that began at nothing after a stop would look as if they were lost."""
     (tmp_path / "train-00000-0").mkdir(parents=True)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int, dict[str, float]]] = []
     view = View(progress_bars())
-    monkeypatch.setattr(view, "report", lambda _, done, of, __: seen.append((done, of)))
-    monkeypatch.setattr("wam_tools.train.record_runs", lambda *_, **__: iter(range(2)))
+    monkeypatch.setattr(view, "report", lambda _, *what: seen.append(what))
+    made = [
+        RecordedRun(tmp_path, 9, reached=True, contact=False),
+        RecordedRun(tmp_path, 9, reached=False, contact=True),
+    ]
+    monkeypatch.setattr("wam_tools.train.record_runs", lambda *_, **__: iter(made))
     record_missing(DataSet("expert", tmp_path, Recording("train", 3, "expert")), None, 1, view)
-    assert seen == [(2, 3), (3, 3)]
+    assert seen == [(2, 3, {"arrived": 1.0, "touched": 0.0}), (3, 3, {"arrived": 0.5, "touched": 0.5})]

@@ -122,7 +122,8 @@ class View:
 
 
 def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: View) -> None:
-    """The runs of a data set that are not there yet. A data set without a `record` entry is the user's own."""
+    """The runs of a data set that are not there yet, with the shares of them that arrived and that touched something:
+    how well a policy does that records its own runs. A data set without a `record` entry is the user's own."""
     if data.record is None:
         return
     wanted = data.record
@@ -141,8 +142,11 @@ def record_missing(data: DataSet, checkpoint: Path | None, workers: int, view: V
         what_ifs=wanted.what_ifs,
         policy=policy,
     )
-    for done, _ in enumerate(runs, wanted.runs - len(missing) + 1):
-        view.report(f"runs of {data.name}", done, wanted.runs, {})
+    there, arrived, touched = wanted.runs - len(missing), 0, 0
+    for made, run in enumerate(runs, 1):
+        arrived, touched = arrived + run.reached, touched + run.contact
+        shares = {"arrived": arrived / made, "touched": touched / made}
+        view.report(f"runs of {data.name}", there + made, wanted.runs, shares)
 
 
 def _check_bundle(bundle: Path | None) -> None:
