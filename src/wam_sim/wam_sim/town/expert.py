@@ -17,8 +17,8 @@ from wam_sim.town.traffic import moved
 from wam_sim.town.ways import LaneTable, Way
 
 _STEP = 0.25  # s between two decisions of the look-ahead
-# It stands a metre farther from lines and bumpers than the traffic does: who learns from it is a metre off now and then.
-CAREFUL = Driver(standing=3.5)
+# It stands a metre farther from lines and bumpers than the traffic does: who learns from it errs by a metre.
+_CAREFUL = Driver(standing=3.5)
 
 
 class TownExpert:
@@ -27,8 +27,8 @@ class TownExpert:
     horizon = 8
     dt = 0.5
 
-    def __init__(self, simulation: TownSimulation, driver: Driver | None = None) -> None:
-        self._simulation, self._driver = simulation, driver or CAREFUL
+    def __init__(self, simulation: TownSimulation) -> None:
+        self._simulation = simulation
 
     def plan(self, way: Way | None = None, speed: float | None = None) -> Trajectory:
         """Where it will be, in base_link. way: another one than the route, which it has been on all the time; speed:
@@ -57,7 +57,7 @@ class TownExpert:
         return Trajectory(simulation.time, self.dt, ahead)
 
     def _advance(self, ego: Vehicle, view: View, table: LaneTable, lead_in: _LeadIn) -> Vehicle:
-        decision = decide(ego, None, self._driver, view, table, self._simulation.bulges)
+        decision = decide(ego, None, _CAREFUL, view, table, self._simulation.bulges)
         speed = max(ego.speed + decision.acceleration * _STEP, 0.0)
         driven = 0.5 * (ego.speed + speed) * _STEP
         line = float(np.interp(driven, np.arange(len(decision.beside)), decision.beside))
