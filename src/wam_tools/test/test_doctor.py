@@ -119,20 +119,21 @@ def installed(tmp_path, monkeypatch, *packages):
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
 
 
-def test_the_bundled_model_is_whole():
-    assert workspace.bundled_model().level is Level.OK
+@pytest.mark.parametrize("model", workspace.MODELS)
+def test_a_bundled_model_is_whole(model):
+    assert workspace.bundled_model(model).level is Level.OK
 
 
 def test_a_missing_bundled_model_is_found(tmp_path, monkeypatch):
     installed(tmp_path, monkeypatch, "wam_models")
-    finding = workspace.bundled_model()
+    finding = workspace.bundled_model("metis-yard")
     assert finding.level is Level.LACKS
     assert "models/bundled" in finding.fix
 
 
 def test_a_workspace_that_is_not_built_lacks_its_model(monkeypatch):
     monkeypatch.setenv("AMENT_PREFIX_PATH", "")
-    finding = workspace.bundled_model()
+    finding = workspace.bundled_model("metis-yard")
     assert finding.level is Level.LACKS
     assert SETUP in finding.fix
 

@@ -49,7 +49,7 @@ def examine(interface: str | None) -> list[Finding]:
         machine.rendering(),
         machine.disk(Path.cwd()),
         workspace.messages(),
-        workspace.bundled_model(),
+        *map(workspace.bundled_model, workspace.MODELS),
         workspace.camera_calibration(),
         network.ros_domain(),
         network.multicast(interface or network.LOOPBACK),

@@ -1,4 +1,4 @@
-"""Checks of this repository as it is built here: messages, bundled model, calibration of the robot's camera.
+"""Checks of this repository as it is built here: messages, bundled models, calibration of the robot's camera.
 
 Imports are inside the checks: what one of them needs may be just what is missing.
 """
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from wam_tools.finding import SETUP, Finding, Level
 
-MODEL = "metis-yard"
+MODELS = ("metis-yard", "metis-town")
 CALIBRATION = "go2_camera.yaml"
 PUBLISHED_FOCAL_LENGTH = 864.0  # px; of the calibration that config/ ships with, which users measured on their robots
 
@@ -22,14 +22,14 @@ def messages() -> Finding:
     return Finding("wam_msgs", Level.OK, "built")
 
 
-def bundled_model() -> Finding:
-    """Whether the checkpoint that ships with the repository is there and whole."""
-    name = f"model {MODEL}"
+def bundled_model(model: str) -> Finding:
+    """Whether a checkpoint that ships with the repository is there and whole. model: of MODELS."""
+    name = f"model {model}"
     try:
         from wam_models.checkpoint import open_checkpoint
         from wam_planner.bringup import prefix
 
-        checkpoint = open_checkpoint(prefix("wam_models") / "share" / "wam_models" / "bundled" / MODEL)
+        checkpoint = open_checkpoint(prefix("wam_models") / "share" / "wam_models" / "bundled" / model)
     except (ModuleNotFoundError, ValueError) as error:
         return Finding(name, Level.LACKS, str(error), f"git checkout -- models/bundled && {SETUP}")
     return Finding(name, Level.OK, checkpoint.model_id)
