@@ -110,13 +110,15 @@ def carry(case: Case, seconds: float, width: int, height: int, progress: Callabl
     ):
 
         def wait_until(moment: float) -> None:
-            deadline = time.monotonic() + _PATIENCE
-            while reader.seen_until < moment:
-                if processes.watch() is not None or time.monotonic() > deadline:
+            seen, came = reader.seen_until, time.monotonic()
+            while seen < moment:
+                if processes.watch() is not None or time.monotonic() > came + _PATIENCE:
                     last = "\n".join(said[-5:])
                     raise TimeoutError(f"no pictures of {case.cameras} from the bridge, which said last:\n{last}")
                 time.sleep(_PERIOD)
-                progress(max(reader.seen_until - began, 0.0))
+                if reader.seen_until > seen:
+                    seen, came = reader.seen_until, time.monotonic()
+                progress(max(seen - began, 0.0))
 
         began = float("inf")
         wait_until(0.0)

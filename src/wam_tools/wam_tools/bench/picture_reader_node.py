@@ -18,11 +18,14 @@ class PictureReader(GuestNode):
         super().__init__("picture_reader", domain)
         # Of each topic: s of the stamp -> bytes.
         self._pictures: dict[str, dict[float, int]] = {topic: {} for topic in topics}
+        self._latest = dict.fromkeys(topics, -1.0)
         kind = Image if raw else CompressedImage
-        for topic, pictures in self._pictures.items():
+        for topic in topics:
 
-            def keep(message: Image | CompressedImage, pictures: dict[float, int] = pictures) -> None:
-                pictures[seconds(message.header.stamp)] = len(message.data)
+            def keep(message: Image | CompressedImage, topic: str = topic) -> None:
+                stamp = seconds(message.header.stamp)
+                self._pictures[topic][stamp] = len(message.data)
+                self._latest[topic] = stamp
 
             # As whoever records them asks for them: every one.
             self.node.create_subscription(kind, topic, keep, QoSProfile(depth=10))
@@ -30,7 +33,7 @@ class PictureReader(GuestNode):
     @property
     def seen_until(self) -> float:
         """s of simulated time up to which every camera has been seen; below 0 before all have."""
-        return min(next(reversed(pictures), -1.0) for pictures in self._pictures.values())
+        return min(self._latest.values())
 
     def between(self, began: float, ended: float) -> Sequence[int]:
         """Bytes of every picture stamped in between, s."""
