@@ -68,6 +68,16 @@ def test_a_licence_that_is_no_name_is_refused_before_anything_is_trained(tmp_pat
         read_recipe(write_recipe(tmp_path, licence=["Apache-2.0"]))
 
 
-@pytest.mark.parametrize("name", ["metis_yard", "metis_yard_1.1", "metis_yard_1.2", "metis_town", "metis_town_1.0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "metis_yard",
+        "metis_yard_1.1",
+        "metis_yard_1.2",
+        "metis_town",
+        "metis_town_1.0",
+        "metis_town_1.1",
+    ],
+)
 def test_the_bundled_weights_would_be_made_under_the_licence_of_the_project(name: str) -> None:
     assert read_recipe(CONFIGS / f"{name}.yaml").licence == "Apache-2.0"

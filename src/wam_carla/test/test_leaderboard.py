@@ -203,6 +203,19 @@ def test_what_the_sensors_say_reaches_the_policy_in_its_own_axes_and_colours():
     assert seen.instruction == TURNS["RIGHT"]
 
 
+def test_the_wheel_is_turned_farther_where_the_cars_curve_asks_for_it():
+    pytest.importorskip("carla")
+    steers = {}
+    for name, curve in (("flat", ((0.0, 1.0),)), ("own", AgentConfig.steering_curve)):
+        agent = Agent(config(steering_curve=curve), Curve())
+        for tick in range(20):
+            control = agent.step(said(speed=5.0), 0.05 * tick, Host())
+        steers[name] = control.steer
+    assert abs(steers["flat"]) > 0.01
+    # 5 m/s are 18 km/h, where CARLA's curve leaves 0.91.
+    assert steers["own"] == pytest.approx(steers["flat"] / 0.91, rel=1e-3)
+
+
 class Planner(ModuleType):
     """Stands for LMDrive's team_code.planner."""
 
@@ -297,6 +310,8 @@ def test_the_leaderboards_class_sets_up_senses_and_drives(tmp_path):
         ("model: m\nparameters: p\nlanguage: french\n", "route or langauto"),
         ("model: m\nparameters: p\nmax_steering: 0\n", "max_steering is 0"),
         ("model: m\nparameters: p\nwheelbase: short\n", "wheelbase is 'short'"),
+        ("model: m\nparameters: p\nsteering_curve: [[0, 1.0], [0, 0.9]]\n", "steering_curve is"),
+        ("model: m\nparameters: p\nsteering_curve: 7\n", "steering_curve is"),
         ("{", "cannot be read"),
     ],
 )

@@ -39,6 +39,17 @@ def test_a_rate_between_the_ticks_is_refused_with_the_nearest_one():
         make_config(values(camera_rate=60.0))
 
 
+@pytest.mark.parametrize(("passive", "existing"), [(False, "replace"), (True, "refuse")])
+def test_a_car_of_our_name_is_ours_unless_somebody_else_ticks(passive, existing):
+    assert make_config(values(passive=passive)).car.existing == existing
+    assert make_config(values(passive=passive, existing_vehicle="attach")).car.existing == "attach"
+
+
+def test_who_only_listens_loads_no_map():
+    with pytest.raises(ValueError, match="leave town out"):
+        make_config(values(passive=True, town="Town03"))
+
+
 @pytest.mark.parametrize("name", ["", "my car", "7up", "a/b"])
 def test_a_role_that_is_no_topic_is_refused(name):
     with pytest.raises(ValueError, match="role_name"):

@@ -97,6 +97,16 @@ def test_silence_is_a_full_brake_with_the_wheels_as_they_are():
     assert "0.3 s" in told.fault
 
 
+@pytest.mark.parametrize("began", [0.05 * tick for tick in range(0, 4000, 37)])
+def test_on_every_grid_of_ticks_silence_brakes_after_six(began):
+    told = driver()
+    assert told.on_drive(began, began, 5.0, 0.0) == ""
+    now = began
+    for tick in range(1, 7):
+        now += 0.05
+        assert (told.step(now, 5.0).brake == 1.0) is (tick == 6)
+
+
 def test_silence_counts_from_when_the_command_was_decided():
     told = driver()
     told.on_drive(0.2, 0.0, 5.0, 0.0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -266,6 +268,55 @@ def test_a_world_that_somebody_else_ticks_is_refused(stage):
     assert stage.server.settings.synchronous_mode  # it is theirs
 
 
+class Slow:
+    """Another client, with a car of its own, that thinks for 0.8 s a tick."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._world = virtual_carla.Client("localhost", stage.port).get_world()
+        settings = self._world.get_settings()
+        settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.1
+        self._world.apply_settings(settings)
+        blueprint = self._world.get_blueprint_library().find("vehicle.lincoln.mkz_2020")
+        blueprint.set_attribute("role_name", "ego_vehicle")
+        self.car = self._world.spawn_actor(blueprint, self._world.get_map().get_spawn_points()[0])
+        self._world.tick()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.8):
+            self._world.tick()
+
+
+@pytest.mark.parametrize("town", ["", "Other"])
+def test_somebody_who_ticks_slowly_keeps_the_car_the_map_and_the_clock(stage, town):
+    with closing(Slow(stage)) as other:
+        with pytest.raises(Refused, match="another client ticks this world already"):
+            stage.world(town=town).open()
+        assert other.car.is_alive and stage.server.map_name == "Town"
+        settings = stage.server.settings
+        assert settings.synchronous_mode and settings.fixed_delta_seconds == pytest.approx(0.1)
+
+
+def test_somebody_who_was_not_noticed_in_time_gets_the_clock_back(stage):
+    abandoned(stage)
+    stage.server.settings.fixed_delta_seconds = 0.1
+    world = stage.world()
+    world.open()
+    stage.server.faults.ticker = TickerFault.OTHER
+    with pytest.raises(Refused, match="frames passed in one tick"):
+        drive(world, 2)
+    stage.server.faults.ticker = TickerFault.OK
+    world.close()
+    settings = stage.server.settings
+    assert settings.synchronous_mode and settings.fixed_delta_seconds == pytest.approx(0.1)
+
+
 def test_somebody_who_begins_to_tick_later_is_noticed(stage):
     world = stage.world()
     world.open()
@@ -423,6 +474,26 @@ def test_a_session_that_is_closed_leaves_nothing(stage):
     made.close()
     assert stage.server.actors == {} and not stage.server.settings.synchronous_mode
     assert not made.alive
+
+
+def test_a_session_that_is_closed_after_a_hiccup_leaves_nothing(stage):
+    made = Session(config(stage), lambda: None, virtual_carla)
+    until(lambda: made.verdict.may_move, "a car")
+    stage.server.faults.server = ServerFault.FROZEN
+    until(lambda: made.verdict.state is BridgeState.LOST, "LOST")
+    time.sleep(1.0)  # so long takes the way out of a frozen world
+    stage.server.faults.server = ServerFault.OK
+    assert made.close() == ""
+    assert stage.server.actors == {} and not stage.server.settings.synchronous_mode
+
+
+def test_a_session_says_what_it_must_leave_in_a_frozen_server(stage):
+    made = Session(config(stage), lambda: None, virtual_carla)
+    until(lambda: made.verdict.may_move, "a car")
+    stage.server.faults.server = ServerFault.FROZEN
+    until(lambda: made.verdict.state is BridgeState.LOST, "LOST")
+    assert "the car 'ego_vehicle' is still there" in made.close()
+    stage.server.faults.server = ServerFault.OK
 
 
 def test_a_session_that_is_closed_while_it_looks_for_a_server_ends():

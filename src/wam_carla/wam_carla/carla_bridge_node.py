@@ -123,7 +123,8 @@ class CarlaBridgeNode(ManagedNode):
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._commands)
         try:
-            session.close()
+            if left := session.close():
+                self.get_logger().warning(left)
         finally:
             for publisher in (self._state, self._ready, *self._data.values()):
                 self.destroy_publisher(publisher)

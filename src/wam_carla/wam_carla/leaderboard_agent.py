@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from wam_carla.adapter import Steering
+from wam_carla.adapter import Steering, steering_of
 from wam_carla.leaderboard_driver import PolicyAtTheWheel, Senses
 from wam_carla.route_instructions import RouteInstructions, on_plane
 from wam_carla.world import vehicle_control
@@ -51,7 +51,8 @@ def __getattr__(name: str) -> type:
 class AgentConfig:
     """model: see load_policy; parameters: a file like config/carla.yaml; language: route, which says the next turn of
     the route, or langauto, LMDrive's own sentences; device: cpu or cuda; max_steering: degrees of the wheels, and
-    wheelbase: m, of the leaderboard's car, which its agents cannot ask. Raises ValueError for what is neither."""
+    wheelbase: m, and steering_curve: (km/h, share of max_steering), of the leaderboard's car, which its agents cannot
+    ask; the default is CARLA's own. Raises ValueError for what is none of that."""
 
     model: str
     parameters: str
@@ -59,6 +60,7 @@ class AgentConfig:
     device: str = "cpu"
     max_steering: float = 70.0
     wheelbase: float = 2.86
+    steering_curve: tuple[tuple[float, float], ...] = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))
 
     def __post_init__(self) -> None:
         if self.language not in ("route", "langauto"):
@@ -67,6 +69,15 @@ class AgentConfig:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0.0 < value < most):
                 raise ValueError(f"{name} is {value!r}: it must be a number of {unit} above 0 and below {most:g}")
+        try:
+            _ = self.steering
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"steering_curve is {self.steering_curve!r}: {error}") from error
+
+    @property
+    def steering(self) -> Steering:
+        """Of the leaderboard's car."""
+        return steering_of([self.max_steering], [(float(speed), float(share)) for speed, share in self.steering_curve])
 
 
 def read_config(path: str | Path) -> AgentConfig:
@@ -96,7 +107,7 @@ class Agent:
             self._policy,
             _section(sections, "controller"),
             self._bridge,
-            Steering(math.radians(config.max_steering)),
+            config.steering,
             config.wheelbase,
         )
         self._tells: RouteInstructions | LangAuto | None = None

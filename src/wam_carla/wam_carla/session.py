@@ -73,6 +73,7 @@ class Session:
         self._pictured: dict[str, float] = {}
         self._latest: Tick | None = None
         self._no_car = 0
+        self._left: CarlaWorld | None = None  # a world that could not be tidied up
         self._reports: deque[Report] = deque(maxlen=_KEPT)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="carla", daemon=True)
@@ -135,13 +136,21 @@ class Session:
                 **{f"refused: {reason}": count for reason, count in sorted(refused.items())},
             }
 
-    def close(self) -> None:
-        """Brake, take the car away, end. Raises RuntimeError when the thread does not end in time."""
+    def close(self) -> str:
+        """Brake, take the car away, end. What had to be left behind in a server that does not answer, or an empty text.
+        Raises RuntimeError when the thread does not end in time."""
         self._stop.set()
         server = self._config.server
         self._thread.join(2.0 * server.tick_timeout + server.timeout + _FAREWELL)
         if self._thread.is_alive():
             raise RuntimeError("the call to CARLA does not return: its server may still hold the car")
+        if self._left is None:
+            return ""
+        return (
+            f"CARLA on {server.host}:{server.port} does not answer: should it come back, the car "
+            f"{self._config.car.role_name!r} is still there and the world waits for ticks. Start the bridge or the "
+            "server anew"
+        )
 
     def _refuse(self) -> str:
         self._no_car += 1
@@ -149,6 +158,7 @@ class Session:
 
     def _run(self) -> None:
         while not self._stop.wait(max(self._connection.retry_at - time.monotonic(), 0.0)):
+            self._sweep()
             world = CarlaWorld(self._config.server, self._config.car, self._carla)
             try:
                 self._drive(world)
@@ -159,7 +169,13 @@ class Session:
             finally:
                 with self._lock:
                     self._driver = None
-                world.close()
+                if not world.close():
+                    self._left = world
+        self._sweep()
+
+    def _sweep(self) -> None:
+        if self._left is not None and self._left.sweep():
+            self._left = None
 
     def _end(self, tell: Callable[[float, str], None], reason: str) -> None:
         """Before the server is asked for anything else: that may take its time."""

@@ -33,9 +33,10 @@ BRIDGE = (
     Parameter("spawn_point", -1, "its number in the map; -1: the first that is free", -1, 100000),
     Parameter(
         "existing_vehicle",
-        "replace",
-        "what to do with a car of that role name: destroy it, drive it and leave it there, or refuse",
-        choices=("replace", "attach", "refuse"),
+        "auto",
+        "what to do with a car of that role name: destroy it, drive it and leave it there, or refuse; auto: replace, "
+        "and refuse where another client ticks",
+        choices=("auto", "replace", "attach", "refuse"),
     ),
     Parameter("passive", False, "another client ticks the world; this one only listens and drives"),
     Parameter("fixed_delta", 0.05, "s of simulated time in a tick; CARLA's physics want 0.1 or less", 0.005, 0.1),
@@ -125,7 +126,11 @@ def make_config(values: Mapping[str, Value]) -> BridgeConfig:
             f"camera_rate {rate:g} Hz and fixed_delta {delta:g} s: a whole number of ticks must lie between two "
             f"pictures; the nearest rate is {1.0 / (max(period, 1) * delta):g} Hz"
         )
-    images = str(values["images"])
+    images, passive, existing = str(values["images"]), bool(values["passive"]), str(values["existing_vehicle"])
+    if passive and values["town"]:
+        raise ValueError("parameters passive and town: who ticks the world loads its map; leave town out")
+    if existing == "auto":
+        existing = "refuse" if passive else "replace"
     return BridgeConfig(
         server=ServerConfig(
             host=str(values["host"]),
@@ -134,14 +139,14 @@ def make_config(values: Mapping[str, Value]) -> BridgeConfig:
             tick_timeout=float(values["tick_timeout"]),
             sensor_timeout=float(values["sensor_timeout"]),
             town=str(values["town"]),
-            passive=bool(values["passive"]),
+            passive=passive,
             delta=delta,
         ),
         car=CarConfig(
             role_name=role_name,
             blueprint=str(values["blueprint"]),
             spawn_point=int(values["spawn_point"]),
-            existing=str(values["existing_vehicle"]),
+            existing=existing,
             wheelbase=float(values["wheelbase"]),
             cameras=_cameras(values),
             camera_period=period,

@@ -13,6 +13,7 @@ from wam_carla.adapter import Steering
 from wam_controller.ackermann import steering_angle
 
 _FUTURE_TOLERANCE = 0.05  # s that a stamp may lie ahead: the sender may have read a newer clock
+_ROUNDING = 1e-6  # s: sums of ticks are not exact, and a tick later would be 0.35 s of silence instead of 0.3
 _ZERO_SPEED = 0.05  # m/s, a wanted speed below it is zero
 _COAST = 0.3  # m/s^2 that a car loses by itself: less needs no brake
 _LEAST_STOP = 1.0  # m/s^2 with which a car is brought to a stop in the end
@@ -180,7 +181,7 @@ class Driver:
             self.fault = self._held
         elif self._command is None:
             self.fault = self.fault or "no command that can be followed"
-        elif now - self._command.decided > self._config.command_timeout:
+        elif now - self._command.decided > self._config.command_timeout - _ROUNDING:
             self.fault, self._command = f"no command for {self._config.command_timeout:g} s", None
         else:
             self.fault = ""

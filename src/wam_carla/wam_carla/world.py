@@ -30,7 +30,8 @@ from wam_carla.vehicle_control import AckermannTarget, Pedals
 
 _FIRST = 10.0  # times the usual timeout: loading a town takes a minute
 _TIME_OUT = "time-out"  # in every text of the client that says that nobody answers
-_OTHER_TICKER = 0.5  # s in which a world that waits for ticks must stand still
+_WATCHED = 2.0  # times the tick's time-out for which a world that waits for ticks must stand still to be nobody's
+_LOOK = 0.05  # s between two looks
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class CarlaWorld:
         self._vehicle: Any = None
         self._owned = False
         self._sensors: list[Any] = []
-        self._before: Any = None
+        self._found: Any = None  # the settings as they were
+        self._before: Any = None  # and as they are to be given back
+        self._left = False
         self._frame = 0
         self._inbox = SensorInbox({camera.name: car.camera_period for camera in car.cameras})
 
@@ -105,6 +108,7 @@ class CarlaWorld:
                 snapshot = self._world.get_snapshot()
                 if frame != self._frame + 1 or snapshot.frame != frame:
                     jumped = max(frame, snapshot.frame) - self._frame
+                    self._before = self._found  # it is theirs
                     raise Refused(
                         f"{jumped} frames passed in one tick: another client ticks this world too. "
                         "Stop it, or let it be the only one: passive: true"
@@ -124,9 +128,9 @@ class CarlaWorld:
             missed=self._inbox.missed.total(),
         )
 
-    def close(self) -> None:
-        """Brake, sensors, car, settings: in this order. With a server that is gone it gives up at the first time-out:
-        what is left there is taken away by the next `open`."""
+    def close(self) -> bool:
+        """Brake, sensors, car, settings: in this order. With a server that is gone it gives up at the first time-out,
+        and says so with False: what is left there is taken away by `sweep`, or by the next `open`."""
         vehicle, sensors, before, world = self._vehicle, self._sensors[::-1], self._before, self._world
         self._vehicle = self._before = None
         self._sensors = []
@@ -145,8 +149,34 @@ class CarlaWorld:
                 step()
             except RuntimeError as error:
                 if _TIME_OUT in str(error):  # so would all the others, one after another
+                    self._left = True
                     break
                 # An actor that somebody else destroyed; what comes after it matters all the same.
+        return not self._left
+
+    def sweep(self) -> bool:
+        """What `close` had to leave behind is taken away, found by its role name: after a crash the old handles may
+        mean somebody else's actors. False while the server does not answer."""
+        if not self._left:
+            return True
+        server = self._server
+        client = self._module.Client(server.host, server.port)
+        client.set_timeout(server.tick_timeout)
+        try:
+            world = client.get_world()
+            actors = world.get_actors()
+            for vehicle in actors.filter("vehicle.*"):
+                if self._owned and vehicle.attributes.get("role_name") == self._config.role_name:
+                    _destroy(vehicle, actors)
+            settings = world.get_settings()
+            if not server.passive and settings.synchronous_mode:
+                settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+                world.apply_settings(settings)
+        except RuntimeError as error:
+            if _TIME_OUT in str(error):
+                return False
+        self._left = False
+        return True
 
     @property
     def _module(self) -> Any:
@@ -161,6 +191,8 @@ class CarlaWorld:
         with self._calls(f"no CARLA server on {server.host}:{server.port} (start it with -RenderOffScreen)"):
             self._check_version()
             self._client.set_timeout(_FIRST * server.timeout)
+            self._world = self._client.get_world()
+            self._look_for_others()
             self._world = self._load()
             self._client.set_timeout(server.timeout)
         with self._calls("setting up the car"):
@@ -201,8 +233,7 @@ class CarlaWorld:
             )
 
     def _load(self) -> Any:
-        wanted = self._server.town
-        world = self._client.get_world()
+        wanted, world = self._server.town, self._world
         if not wanted or world.get_map().name.rpartition("/")[2] == wanted:
             return world
         names = sorted(name.rpartition("/")[2] for name in self._client.get_available_maps())
@@ -210,17 +241,23 @@ class CarlaWorld:
             raise Refused(f"this server has no map {wanted!r}; it has {', '.join(names)}")
         return self._client.load_world(wanted)
 
-    def _take_the_clock(self) -> None:
-        if self._server.passive:
+    def _look_for_others(self) -> None:
+        """Before anything is changed: another map, or our clock, would be the end of their run."""
+        if self._server.passive or not self._world.get_settings().synchronous_mode:
             return
-        before = self._world.get_settings()
-        if before.synchronous_mode:
-            frame = self._world.get_snapshot().frame
-            time.sleep(_OTHER_TICKER)
+        frame, until = self._world.get_snapshot().frame, time.monotonic() + _WATCHED * self._server.tick_timeout
+        while time.monotonic() < until:
+            time.sleep(_LOOK)
             if self._world.get_snapshot().frame != frame:
                 raise Refused(
                     "another client ticks this world already. Stop it, or let it be the only one: passive: true"
                 )
+
+    def _take_the_clock(self) -> None:
+        if self._server.passive:
+            return
+        self._found, before = self._world.get_settings(), self._world.get_settings()
+        if before.synchronous_mode:
             # Somebody who died left it waiting for ticks, and it would wait for ever after us too.
             before.synchronous_mode, before.fixed_delta_seconds = False, None
         settings = self._world.get_settings()
@@ -243,10 +280,7 @@ class CarlaWorld:
             if existing == "attach":
                 self._owned = False
                 return vehicle
-            for sensor in actors.filter("sensor.*"):
-                if sensor.parent is not None and sensor.parent.id == vehicle.id:
-                    sensor.destroy()
-            vehicle.destroy()
+            _destroy(vehicle, actors)
         if existing == "attach":
             raise Refused(f"there is no car with role name {role!r} to attach to: existing_vehicle: replace spawns one")
         return None
@@ -342,6 +376,14 @@ def _import_carla() -> ModuleType:
         raise Refused(f"no module carla ({error}): pip install -r requirements/carla.txt") from error
     found: ModuleType = carla
     return found
+
+
+def _destroy(vehicle: Any, actors: Any) -> None:
+    """With the sensors that hang on it, which go first."""
+    for sensor in actors.filter("sensor.*"):
+        if sensor.parent is not None and sensor.parent.id == vehicle.id:
+            sensor.destroy()
+    vehicle.destroy()
 
 
 def _vector(value: Any) -> tuple[float, float, float]:

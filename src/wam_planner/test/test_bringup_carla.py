@@ -54,9 +54,10 @@ def test_the_world_reaches_the_simulator_and_the_server_reaches_the_bridge():
     ros = words.index("--ros-args")
     assert words[1:5] == ("--world", "unseen:4", "--scenario", "cut_in")
     assert words[words.index("--port") + 1] == "2100" and words.index("--port") < ros < words.index("port:=2100")
-    parameters = row("carla_bridge", host="box", port=3000, town="Town03", passive=True).parameters
-    assert parameters["host"] == "box" and parameters["port"] == 3000
-    assert parameters["town"] == "Town03" and parameters["passive"] is True
+    parameters = row("carla_bridge", host="box", port=3000, town="Town03").parameters
+    assert parameters["host"] == "box" and parameters["port"] == 3000 and parameters["town"] == "Town03"
+    parameters = row("carla_bridge", passive=True, existing_vehicle="attach").parameters
+    assert parameters["passive"] is True and parameters["existing_vehicle"] == "attach"
 
 
 @pytest.mark.parametrize("options", [{"town": "Town03"}, {"passive": True}])

@@ -109,6 +109,15 @@ def test_frames_faster_than_the_highest_rate_are_skipped(robot):
     assert taken == 10
 
 
+def test_when_simulated_time_begins_anew_it_plans_on(robot):
+    """A server that crashed and came back, another map, a bag from the beginning."""
+    robot.now = 600.0
+    assert robot.task() is not None
+    robot.now = 0.0
+    planned = sum(robot.task() is not None for _ in range(10))
+    assert planned >= 8
+
+
 def test_a_refusal_is_counted_by_its_reason_and_shown(robot):
     refusal = Refusal(RefusalReason.GOAL_MISSING, "this model needs a goal: publish one on `goal`")
     assert robot.conclude(robot.task(), refusal) is None

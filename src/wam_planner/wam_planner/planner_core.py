@@ -147,6 +147,8 @@ class PlannerCore:
         if observation.goal is not None and math.hypot(*observation.goal) <= self._config.goal_tolerance:
             self._settle(Outcome.ARRIVED)
             return None
+        if observation.stamp < self._considered:  # simulated time began anew
+            self._considered = -math.inf
         # A millisecond of slack, so that a camera at exactly the highest rate is not halved by jitter.
         if observation.stamp < self._considered + 1.0 / self._config.max_rate - 0.001:
             return None

@@ -123,10 +123,10 @@ def test_every_red_light_is_found_once(seed: int, side: float) -> None:
     route = route_of(300.0, seed)
     verdict = drive(judge(route, always(Colour.RED)), along(route, 5.0, lambda s: (0.0, side, 0.0))).finish()
     reds = [each for each in verdict.infractions if each.kind is InfractionKind.RED_LIGHT]
-    # When the bumper crosses, not the middle of the car.
-    crossings = [(begins - CAR.length / 2.0) / 5.0 for begins, _ in route.turns]
+    # When the tail crosses, not the bumper.
+    crossings = [(begins + 0.8 * CAR.length / 2.0) / 5.0 for begins, _ in route.turns]
     assert len(crossings) >= 2
-    assert [each.time for each in reds] == pytest.approx(crossings, abs=0.1)
+    assert [each.time for each in reds] == pytest.approx(crossings, abs=0.2)  # in a bend the tail keeps inside
     ways = [lane.junction for lane in route.lanes if lane.junction is not None]
     assert [each.detail.split(",")[0] for each in reds] == [f"junction {junction}" for junction in ways]
 
@@ -135,6 +135,46 @@ def test_every_red_light_is_found_once(seed: int, side: float) -> None:
 def test_without_a_red_light_none_is_run(lights: dict[int, Lights]) -> None:
     route = route_of()
     assert drive(judge(route, lights), along(route, 5.0)).infractions == ()
+
+
+@pytest.mark.parametrize(
+    ("stops", "green", "reds"),
+    [
+        pytest.param(0.5, False, 0, id="waits with its nose over the line"),
+        pytest.param(3.0, False, 0, id="waits with half of it over the line"),
+        pytest.param(5.2, False, 1, id="waits with its tail on the line"),
+        pytest.param(9.0, False, 1, id="goes on under red"),
+        pytest.param(9.0, True, 0, id="goes on under green"),
+    ],
+)
+def test_a_red_light_is_run_by_the_tail(stops: float, green: bool, reds: int) -> None:
+    """stops: m of the car beyond the line in the end."""
+    route = route_of(300.0, 0)
+    end = route.turns[0][0] + stops - CAR.length / 2.0
+    criteria = judge(route, always(Colour.GREEN if green else Colour.RED))
+    states = list(along(route, 5.0, to=end))
+    states += [CarState(states[-1].pose, 0.0)] * 100
+    kinds = [each.kind for each in drive(criteria, iter(states)).infractions]
+    assert kinds == [InfractionKind.RED_LIGHT] * reds
+
+
+def test_who_is_late_on_the_line_runs_the_red_that_comes() -> None:
+    """Its nose was over it at yellow."""
+    route = route_of(300.0, 0)
+    begins, _ = route.turns[0]
+    entry = next(way for way in TOWN.connections if way.id == route.at(begins + 0.1)[0].id.road)
+    lights = next(make_lights(each, 0.0) for each in TOWN.junctions if each.id == entry.junction)
+    turns_red = next(
+        0.05 * tick
+        for tick in range(1, 4000)
+        if lights.colour(entry.entry, 0.05 * (tick - 1)) is Colour.YELLOW
+        and lights.colour(entry.entry, 0.05 * tick) is Colour.RED
+    )
+    nose_at_line = (begins - CAR.length / 2.0) / 5.0
+    for early, reds in ((0.3, 1), (2.5, 0)):
+        states = along(route, 5.0, to=begins + 12.0)
+        criteria = drive(judge(route, {entry.junction: lights}), states, begins=turns_red - nose_at_line - early)
+        assert len(criteria.infractions) == reds
 
 
 def test_who_waits_for_green_runs_no_red() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from wam_models.types import Observation, Plan, Trajectory
 from wam_planner.plan_validator import validate
 from wam_sim.runs import record_runs
 from wam_sim.town.car import CarModel, outline
+from wam_sim.town.driving import Vehicle, View, decide
 from wam_sim.town.expert import TownExpert
+from wam_sim.town.idm import Driver
 from wam_sim.town.instructions import SAYINGS
 from wam_sim.town.layout import SPLITS, make_network
 from wam_sim.town.lights import Colour
@@ -135,6 +138,23 @@ def test_at_a_red_light_the_expert_waits_behind_the_line_and_goes_at_green() -> 
     at_red = [nose for nose, colour in zip(noses, colours) if colour is Colour.RED and nose < 2.0]
     assert at_red and max(at_red) < 0.0 and max(at_red) > -4.0
     assert max(noses) > 20.0
+
+
+@pytest.mark.parametrize(("wanted", "passes"), [(5.0, False), (8.0, True)])
+def test_a_cyclist_is_passed_by_who_wants_to_be_much_faster(wanted: float, passes: bool) -> None:
+    network = make_network("val", 0)
+    table = LaneTable(network)
+    lane = max((each for each in network.lanes.values() if each.junction is None), key=lambda each: each.centre.length)
+    way = Way(table, [lane.id])
+    me = Vehicle(way, 2.0, wanted, 4.5, 1.9)
+    cyclist = Vehicle(way, 16.0, 3.5, 1.8, 0.6, beside=-1.3, narrow=True)
+    x, y, yaw = way.poses(np.array([cyclist.s]))[0]
+    pose = np.array([[x + 1.3 * np.sin(yaw), y - 1.3 * np.cos(yaw), yaw]])
+    nobody = np.zeros((0, 2))
+    view = View([cyclist], pose, nobody, nobody, np.zeros((0, 3)), lambda junction, arm: Colour.GREEN)
+    decision = decide(me, None, Driver(speed=wanted), view, table, {})
+    assert bool(decision.beside.max() > 0.3) is passes
+    assert (decision.acceleration < -0.1) is not passes
 
 
 def test_someone_who_does_not_look_has_the_accident_that_the_expert_avoids() -> None:
@@ -291,3 +311,13 @@ def test_time_to_contact_is_what_it_takes_to_reach_who_stands_ahead() -> None:
         if hit - time < 0.8:
             assert foreseen < 1.6
     assert times[0][1] == float("inf")
+
+
+def test_time_to_contact_knows_what_is_parked() -> None:
+    simulation = TownSimulation(make_world("val", 0, "parked_car"), seed=0)
+    parked = next(each.pose for each in simulation.world.things if each.kind == "parked")
+    heading = np.array([np.cos(parked[2]), np.sin(parked[2])])
+    for metres, near in ((12.0, True), (40.0, False)):
+        place = np.array(parked[:2]) - metres * heading
+        simulation.state = replace(simulation.state, pose=(float(place[0]), float(place[1]), parked[2]), speed=6.0)
+        assert (simulation.time_to_contact < 12.0 / 6.0) is near

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,3 +155,16 @@ def test_lights_let_only_one_group_in_and_everyone_in_turn(seed: int) -> None:
                 seen[arm].add(colour)
                 assert lights.colour(arm, float(time) + lights.cycle) is colour
         assert all(colours == set(Colour) for colours in seen.values())
+
+
+def test_a_route_that_leaves_the_map_is_refused() -> None:
+    route = make_route(make_network("val", 0), 200.0, np.random.default_rng(0))
+    first, second = route.lanes[:2]
+    with pytest.raises(ValueError, match="does not follow"):
+        replace(route, lanes=(first, first, second))
+    with pytest.raises(ValueError, match="its end is"):
+        replace(route, end=route.lanes[-1].centre.length + 1.0)
+    with pytest.raises(ValueError, match="its start is"):
+        replace(route, start=-1.0)
+    with pytest.raises(ValueError, match="needs a lane"):
+        replace(route, lanes=())

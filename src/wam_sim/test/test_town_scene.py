@@ -257,6 +257,12 @@ def test_there_is_a_stop_line_only_where_there_are_lights(bare: Stage) -> None:
     unlit.close()
 
 
+def test_a_junction_with_its_sidewalks_is_one_piece_of_ground() -> None:
+    """In this town GEOS leaves a speck beside one of them."""
+    for area in streets(make_network("train", 9005)):
+        assert area.geom_type == "Polygon" and area.is_valid
+
+
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_stands_on_a_street_or_far_from_one(split: str, seed: int) -> None:

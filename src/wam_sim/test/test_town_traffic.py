@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wam_sim.town.driving import time_to
 from wam_sim.town.idm import Driver
 
 TICK = 0.05
@@ -64,3 +65,18 @@ def test_an_acceleration_is_one_that_a_driver_would_choose(speed: float, gap: fl
     chosen = driver.drive(speed, gap, ahead)
     assert -driver.hardest <= chosen <= driver.acceleration
     assert driver.drive(speed, gap + 5.0, ahead) >= chosen - 1e-9
+
+
+@given(
+    distance=st.floats(0.1, 80.0),
+    speed=st.floats(0.0, 10.0),
+    top=st.one_of(st.floats(0.5, 12.0), st.just(float("inf"))),
+)
+def test_the_time_over_a_distance_is_that_of_speeding_up_to_the_top_speed_and_keeping_it(
+    distance: float, speed: float, top: float
+) -> None:
+    driven, now, step = 0.0, 0.0, 1e-3
+    while driven < distance:
+        driven += step * min(speed + 1.5 * now, max(top, speed))
+        now += step
+    assert time_to(distance, speed, top=top) == pytest.approx(now, abs=0.02)

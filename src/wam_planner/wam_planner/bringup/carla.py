@@ -19,6 +19,9 @@ class CarlaOptions:
     role_name: str = option("ego_vehicle", "name of the car, in CARLA and in the topics; others use hero")
     town: str = option("", "map that the server loads, such as Town03; empty: the one that is loaded")
     passive: bool = option(False, "another client ticks the server's world")
+    existing_vehicle: str = option(
+        "auto", "a car of that role name in it: replace, attach, refuse; auto: see wam_carla"
+    )
     cameras: str = option("front", "front, or front,left,right for a model of three cameras")
     model: str = option("metis-town", "a bundled model, a checkpoint directory, or baseline:lane_blind")
     instruction: str = option(
@@ -65,7 +68,13 @@ def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
             "carla_bridge_node",
             "carla_bridge",
             parameter_files=("carla.yaml",),
-            parameters={**car, "host": options.host, "town": options.town, "passive": options.passive},
+            parameters={
+                **car,
+                "host": options.host,
+                "town": options.town,
+                "passive": options.passive,
+                "existing_vehicle": options.existing_vehicle,
+            },
             condition="real",
         ),
         Row(

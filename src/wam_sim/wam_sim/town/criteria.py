@@ -15,7 +15,7 @@ from scipy.signal import savgol_filter
 from scipy.spatial import cKDTree
 
 from wam_models.evaluation.town import COEFFICIENTS, Ended, Infraction, InfractionKind, Verdict
-from wam_models.se2 import compose, wrap
+from wam_models.se2 import Vector, compose, wrap
 from wam_sim.town.car import CarModel, CarState
 from wam_sim.town.lights import Colour, Lights
 from wam_sim.town.network import LANE_WIDTH, LaneId, RoadEnd, RoadNetwork
@@ -36,6 +36,8 @@ _STANDING, _BLOCKED = 0.1, 60.0
 # s in which the same is not hit again; m in which nothing is, and beyond which a place is forgotten.
 _SAME, _NEAR, _FORGOTTEN = 5.0, 3.0, 5.0
 _SECONDS_PER_METRE, _SECONDS_BESIDES = 0.8, 30.0
+# Of the half length of a car, and m: from where its tail is looked at for red lights, and to how far behind it.
+_TAIL, _TRAIL = 0.8, 1.0
 # s, what NAVSIM looks ahead.
 _TTC = 1.0
 # m that a corner may stand out: the seams of what roads and junctions cover.
@@ -59,7 +61,8 @@ class Criteria:
     """Stepped along one drive, at least ten times a second, until it has ended.
 
     Progress is monotone and found within 10 m ahead of the last, so that no loop of the route is skipped. The
-    leaderboard gives 0.8 s a metre and 5 s; red lights take their time here, so it is 0.8 s a metre and 30 s.
+    leaderboard gives 0.8 s a metre and 5 s; red lights take their time here, so it is 0.8 s a metre and 30 s. Who
+    stands is blocked after 60 s, there after 180.
     Metres outside the lanes are metres of progress made farther than 1.3 m beyond the edge of every lane of the town,
     or nearest to a lane that runs against the car; in junctions, where lanes cross, none does. Red lights count at
     every arm of a junction, over the whole width of its road; a junction without an entry in `lights` has none.
@@ -114,7 +117,7 @@ class Criteria:
         self._place = x, y
         apart = self._advance(x, y, yaw)
         self._collide(contacts, (x, y))
-        for junction, arm in self._stops.run(time, compose(state.pose, (self._model.length / 2.0, 0.0, 0.0))):
+        for junction, arm in self._stops.run(time, state.pose, self._model.length):
             detail = f"junction {junction}, road {arm.road}"
             self._infractions.append(Infraction(InfractionKind.RED_LIGHT, self._now, detail))
         self._strayed += moved if apart > _STRAYED else 0.0
@@ -231,7 +234,11 @@ class _Roads:
 
 
 class _StopLines:
-    """Where arms meet their junctions, and who crosses them while their light is red."""
+    """Where arms meet their junctions, and whose tail crosses one of these lines while its light is red.
+
+    As the leaderboard has it: who stopped with the nose beyond the line and waits has run no red, and who came late and
+    is still on the line when the light turns red has.
+    """
 
     def __init__(self, network: RoadNetwork, lights: Mapping[int, Lights]) -> None:
         lines = {
@@ -243,19 +250,25 @@ class _StopLines:
         self._arms: list[tuple[int, RoadEnd]] = list(lines)
         self._poses = np.array(list(lines.values())).reshape(-1, 3)
         self._cos, self._sin = np.cos(self._poses[:, 2]), np.sin(self._poses[:, 2])
-        self._before: np.ndarray | None = None
+        self._run: set[tuple[int, RoadEnd]] = set()
 
-    def run(self, time: float, front: Sequence[float]) -> list[tuple[int, RoadEnd]]:
-        """Arms whose red light the car's front has passed since the last call."""
-        dx, dy = front[0] - self._poses[:, 0], front[1] - self._poses[:, 1]
-        beyond, aside = self._cos * dx + self._sin * dy, self._cos * dy - self._sin * dx
-        before, self._before = self._before, beyond
-        if before is None:
-            return []
+    def run(self, time: float, pose: Vector, length: float) -> list[tuple[int, RoadEnd]]:
+        """Arms whose red light a car of `length` metres at `pose` runs, each once for as long as its tail is there."""
+        half = 0.5 * length
+        beyond, aside = self._seen(compose(pose, (-_TAIL * half, 0.0, 0.0)))
+        behind, _ = self._seen(compose(pose, (-half - _TRAIL, 0.0, 0.0)))
         right, left = -(0.5 * LANE_WIDTH + _BESIDE), 1.5 * LANE_WIDTH + _BESIDE
-        crossed = (before < 0.0) & (beyond >= 0.0) & (right <= aside) & (aside <= left)
-        passed = [self._arms[index] for index in np.flatnonzero(crossed)]
-        return [arm for arm in passed if self._lights[arm[0]].colour(arm[1], time) is Colour.RED]
+        across = (behind < 0.0) & (beyond >= 0.0) & (right <= aside) & (aside <= left)
+        crossed = {self._arms[index] for index in np.flatnonzero(across)}
+        red = {arm for arm in crossed if self._lights[arm[0]].colour(arm[1], time) is Colour.RED}
+        found = [arm for arm in self._arms if arm in red - self._run]
+        self._run = (self._run & crossed) | red
+        return found
+
+    def _seen(self, point: Vector) -> tuple[np.ndarray, np.ndarray]:
+        """m beyond each line, and to the left of the middle of its lane."""
+        dx, dy = point[0] - self._poses[:, 0], point[1] - self._poses[:, 1]
+        return self._cos * dx + self._sin * dy, self._cos * dy - self._sin * dx
 
 
 def _comfort(samples: np.ndarray) -> tuple[float, float, float]:

@@ -33,6 +33,8 @@ _ROUND = 0.55
 _YELLOW_BRAKING = 3.0
 # More than this beside the middle of the lane needs the other lane too.
 _OTHER_LANE = 0.45
+# m/s: who is slower than what is wanted by less is not overtaken.
+_WORTH_PASSING = 2.0
 
 Colours = Callable[[int, RoadEnd], Colour]
 
@@ -90,11 +92,16 @@ def discs(poses: np.ndarray, lengths: np.ndarray, widths: np.ndarray) -> np.ndar
     return np.stack([x, y, np.broadcast_to(0.5 * widths[..., None] + 0.08, x.shape)], axis=-1)
 
 
-def time_to(distance: float, speed: float, acceleration: float = 1.5) -> float:
-    """s to drive that many metres, speeding up all the way."""
+def time_to(distance: float, speed: float, acceleration: float = 1.5, top: float = math.inf) -> float:
+    """s to drive that many metres, speeding up until at `top` m/s."""
     if distance <= 0.0:
         return 0.0
-    return (math.sqrt(speed * speed + 2.0 * acceleration * distance) - speed) / acceleration
+    top = max(top, speed)
+    reached = math.sqrt(speed * speed + 2.0 * acceleration * distance)
+    if reached <= top:
+        return (reached - speed) / acceleration
+    speeding_up = (top * top - speed * speed) / (2.0 * acceleration)
+    return (top - speed) / acceleration + (distance - speeding_up) / top
 
 
 def decide(
@@ -108,14 +115,14 @@ def decide(
     """What `me` does now. number: its own in `view`, or None for one that is not in it."""
     path = me.way.poses(me.s + _AHEAD)
     others = [i for i in range(len(view.vehicles)) if i != number]
-    beside, ahead = _beside(me, view, others, path, bulges)
+    beside, ahead = _beside(me, driver, view, others, path, bulges)
     wanted = _free(me, driver)
-    if (need := _oncoming(me, view, others, ahead)) is not None:
+    if (need := _oncoming(me, driver, view, others, ahead)) is not None:
         wanted = min(wanted, driver.drive(me.speed, need))
     nearest, blocked = _in_the_way(me, driver, view, others, path, beside)
     wanted = min(wanted, nearest)
     entry = me.way.next_entry(me.s)
-    if entry is not None and (gap := _junction(me, entry, view, others, table, blocked)) is not None:
+    if entry is not None and (gap := _junction(me, driver, entry, view, others, table, blocked)) is not None:
         wanted = min(wanted, driver.drive(me.speed, gap))
     return Decision(wanted, beside)
 
@@ -128,7 +135,12 @@ def _free(me: Vehicle, driver: Driver) -> float:
 
 
 def _beside(
-    me: Vehicle, view: View, others: list[int], path: np.ndarray, bulges: Mapping[LaneId, Sequence[Bulge]]
+    me: Vehicle,
+    driver: Driver,
+    view: View,
+    others: list[int],
+    path: np.ndarray,
+    bulges: Mapping[LaneId, Sequence[Bulge]],
 ) -> tuple[np.ndarray, list[Bulge]]:
     """(N,) m to the left at _AHEAD; and the bulges ahead that need the other lane, in m from here."""
     keep = np.zeros(len(_AHEAD))
@@ -149,7 +161,9 @@ def _beside(
                 along, left = _seen_from(path, view.poses[i])
                 begun = -6.0 < along < 5.0 and me.beside > 0.3
                 # Before a junction they wait in a row: side by side they would cut each other off in it.
-                if (begun and -3.0 < left < -0.4) or (along < min(35.0, to_line - 16.0) and -1.9 < left < -0.4):
+                slow = view.vehicles[i].speed < driver.speed - _WORTH_PASSING
+                begins = slow and along < min(35.0, to_line - 16.0) and -1.9 < left < -0.4
+                if begins or (begun and -3.0 < left < -0.4):
                     offset = max(left, -1.9) + 0.5 * view.vehicles[i].width + 0.5 * me.width + _ROUND
                     keep = np.maximum(keep, offset * _ramp(_AHEAD, along - 1.0, along + 1.0))
     return keep, wide
@@ -170,7 +184,7 @@ def _seen_from(path: np.ndarray, pose: np.ndarray) -> tuple[float, float]:
     return best + dx * math.cos(yaw) + dy * math.sin(yaw), dy * math.cos(yaw) - dx * math.sin(yaw)
 
 
-def _oncoming(me: Vehicle, view: View, others: list[int], wide: list[Bulge]) -> float | None:
+def _oncoming(me: Vehicle, driver: Driver, view: View, others: list[int], wide: list[Bulge]) -> float | None:
     """m from the nose to where to wait until the other lane is free; None where there is nothing to wait for."""
     near = [bulge for bulge in wide if 10.0 < bulge.start < 32.0]
     if not near:
@@ -178,7 +192,7 @@ def _oncoming(me: Vehicle, view: View, others: list[int], wide: list[Bulge]) -> 
     bulge = min(near, key=lambda each: each.start)
     path = me.way.poses(me.s + _FAR_AHEAD)
     there = bulge.end + 8.0
-    passing = time_to(there, max(me.speed, 2.0))
+    passing = time_to(there, max(me.speed, 2.0), top=driver.speed)
     for i in others:
         x, y, yaw = view.poses[i]
         best = int(np.hypot(path[:, 0] - x, path[:, 1] - y).argmin())
@@ -229,7 +243,13 @@ def _in_the_way(
 
 
 def _junction(
-    me: Vehicle, entry: Entry, view: View, others: list[int], table: LaneTable, blocked: float | None
+    me: Vehicle,
+    driver: Driver,
+    entry: Entry,
+    view: View,
+    others: list[int],
+    table: LaneTable,
+    blocked: float | None,
 ) -> float | None:
     """m from the nose to where to stop, plus what the driver keeps anyway; None where the way is free."""
     nose = me.s + 0.5 * me.length
@@ -242,13 +262,13 @@ def _junction(
             return to_line + 1.0
     wait = None
     for i in others:
-        crossing = _must_yield(me, entry, view.vehicles[i], view, table)
+        crossing = _must_yield(me, driver, entry, view.vehicles[i], view, table)
         if crossing is not None:
             wait = crossing if wait is None else min(wait, crossing)
     return wait
 
 
-def _must_yield(me: Vehicle, mine: Entry, other: Vehicle, view: View, table: LaneTable) -> float | None:
+def _must_yield(me: Vehicle, driver: Driver, mine: Entry, other: Vehicle, view: View, table: LaneTable) -> float | None:
     """m from the nose to 1.5 m before where the ways meet, plus what the driver keeps anyway, or None."""
     theirs = other.way.next_entry(other.s)
     if theirs is None or theirs.junction != mine.junction:
@@ -267,7 +287,7 @@ def _must_yield(me: Vehicle, mine: Entry, other: Vehicle, view: View, table: Lan
     if to_line > 40.0:
         return None
     arrives = time_to(to_line + begins - 0.5 * other.length, other.speed)
-    mine_clear = time_to(to_crossing + me.length + 5.0, me.speed)
+    mine_clear = time_to(to_crossing + me.length + 5.0, me.speed, top=driver.speed)
     return to_crossing + 1.0 if arrives < mine_clear + 1.0 else None
 
 

@@ -17,8 +17,9 @@ from wam_sim.town.traffic import moved
 from wam_sim.town.ways import LaneTable, Way
 
 _STEP = 0.25  # s between two decisions of the look-ahead
-# It stands a metre farther from lines and bumpers than the traffic does: who learns from it errs by a metre.
-_CAREFUL = Driver(standing=3.5)
+# Who learns from it errs by a metre, so it stands a metre farther from lines and bumpers than the traffic does; and
+# sees what stands still from a dozen metres, which at 5 m/s is time enough to stop.
+_CAREFUL = Driver(speed=5.0, headway=1.8, standing=3.5)
 
 
 class TownExpert:

@@ -70,7 +70,9 @@ def asphalt(network: RoadNetwork) -> list[shapely.Polygon]:
 def streets(network: RoadNetwork) -> list[shapely.Polygon]:
     """The same with the sidewalks, which run on round the corners of junctions."""
     roads = [_strip(road.line, LANE_WIDTH + SIDEWALK_WIDTH) for road in network.roads]
-    return roads + [_junction(network, junction.id).buffer(SIDEWALK_WIDTH) for junction in network.junctions]
+    wider = [_junction(network, junction.id).buffer(SIDEWALK_WIDTH) for junction in network.junctions]
+    # Round a corner of tiny arcs GEOS leaves a speck of 1e-26 m^2 beside what it widens.
+    return roads + [max(shapely.get_parts(area), key=shapely.area) for area in wider]
 
 
 def paint_ground(network: RoadNetwork, look: Look, lamps: Iterable[tuple[float, float]], seed: int) -> Ground:

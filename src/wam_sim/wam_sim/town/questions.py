@@ -15,7 +15,7 @@ from wam_sim.town.instructions import SAID_BEFORE, SAYINGS, said
 from wam_sim.town.simulation import TownSimulation
 from wam_sim.town.ways import Way
 
-_TOP_SPEED = 8.0  # m/s
+_TOP_SPEED = 7.0  # m/s
 # m: nearer to its junction a turn can no longer be changed; farther from one an instruction to turn cannot be meant.
 _TOO_LATE = 3.0
 _NOT_MEANT = SAID_BEFORE + 8.0

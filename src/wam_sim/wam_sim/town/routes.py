@@ -16,12 +16,28 @@ from wam_sim.town.network import Lane, LaneId, RoadNetwork
 @dataclass(frozen=True)
 class Route:
     """lanes: each begins where the one before ends; start, end: m along the first and the last; turns: (m along the
-    route where the junction begins, left | straight | right)."""
+    route where the junction begins, left | straight | right).
+
+    Raises ValueError for one that leaves the map: lanes that do not follow each other, an end that is on none.
+    """
 
     lanes: tuple[Lane, ...]
     start: float
     end: float
     turns: tuple[tuple[float, str], ...]
+
+    def __post_init__(self) -> None:
+        if not self.lanes:
+            raise ValueError("a route needs a lane")
+        for lane, following in zip(self.lanes, self.lanes[1:]):
+            if following.id not in lane.following:
+                raise ValueError(f"the route leaves the map: {following.id} does not follow {lane.id}")
+        for name, along, lane in (("start", self.start, self.lanes[0]), ("end", self.end, self.lanes[-1])):
+            if not -1e-6 <= along <= lane.centre.length + 1e-6:
+                raise ValueError(
+                    f"the route leaves the map: its {name} is {along:.1f} m along {lane.id}, which has "
+                    f"{lane.centre.length:.1f} m"
+                )
 
     @cached_property
     def _begins(self) -> list[float]:

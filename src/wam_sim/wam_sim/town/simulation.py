@@ -162,7 +162,7 @@ class TownSimulation:
 
     @property
     def time_to_contact(self) -> float:
-        """s until the car touches somebody ahead if all go on as they do now; inf beyond 3 s."""
+        """s until the car touches somebody or something ahead if all go on as they do now; inf beyond 3 s."""
         view = self.view
         x, y, yaw = self.state.pose
         now = view.poses[:-1]
@@ -180,7 +180,9 @@ class TownSimulation:
         round_them = discs(theirs, lengths[None] + 0.0 * theirs[..., 0], widths[None] + 0.0 * theirs[..., 0])
         walking = view.people[None] + _FORESEEN[:, None, None] * view.velocities[None]
         people = np.concatenate([walking, np.full((*walking.shape[:2], 1), PERSON_RADIUS)], axis=-1)
-        them = np.concatenate([round_them.reshape(len(_FORESEEN), -1, 3), people], axis=1)
+        in_front = (self.standing[:, 0] - x) * np.cos(yaw) + (self.standing[:, 1] - y) * np.sin(yaw) > 0.0
+        standing = np.broadcast_to(self.standing[in_front], (len(_FORESEEN), int(in_front.sum()), 3))
+        them = np.concatenate([round_them.reshape(len(_FORESEEN), -1, 3), people, standing], axis=1)
         apart = np.hypot(hull[:, :, None, 0] - them[:, None, :, 0], hull[:, :, None, 1] - them[:, None, :, 1])
         touched = (apart < hull[:, :, None, 2] + them[:, None, :, 2]).any(axis=(1, 2))
         return float(_FORESEEN[touched.argmax()]) if touched.any() and self.state.speed > 0.1 else float("inf")

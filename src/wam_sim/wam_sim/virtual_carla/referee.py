@@ -56,7 +56,7 @@ class Referee:
                 return
             self._began |= bool(values["told_to_move"])
             if self._began:
-                judge.step(simulation.time, simulation.state, simulation.contacts)
+                judge.step(simulation.time, simulation.state, simulation.contacts, simulation.time_to_contact)
             self.instruction = simulation.instruction
             self._ticks += 1
             self._write(values | self._standing(simulation, judge))
