@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from system.car_harness import STILL, CarGraph, car_graph, now
+from system.car_harness import PATIENCE, STILL, CarGraph, car_graph, now
+from system.go2_harness import wait_for
 
 from wam_planner.bringup import config_file
 
@@ -110,3 +111,20 @@ def test_a_killed_node_stops_the_car(tmp_path, victim: str, seconds: float):
         moment = now()
         it.signal(victim, signal.SIGKILL)
         check(f"{victim} killed", it, moment, seconds)
+
+
+def test_after_a_crash_of_the_server_the_car_drives_again_when_it_is_engaged(tmp_path):
+    with car_graph(tmp_path) as it:
+        it.drive(SPEED)
+        crashed = it.car.steps[-1]["simulated"]
+        it.car.fault("server gone")
+        wait_for(lambda: it.operator.state == "LOST", "LOST", PATIENCE)
+        it.car.fault("server ok")
+        wait_for(lambda: it.operator.state == "READY", "the new server", PATIENCE)
+        plans = it.operator.plans
+        wait_for(lambda: it.operator.plans > plans, "a plan", PATIENCE)
+        # Simulated time begins anew, and plans do not wait for the old one.
+        assert it.car.steps[-1]["simulated"] < crashed
+        # The new car begins on the move too, and nobody has engaged.
+        wait_for(lambda: it.car.speed < STILL, "the car to stand", PATIENCE)
+        it.drive(SPEED)
