@@ -31,6 +31,7 @@ _SIDE = 0.2
 _ROUND = 0.55
 # m/s^2: a yellow light is driven through where it would take more than this to stop.
 _YELLOW_BRAKING = 3.0
+_CLEAR_OF_LINE = 1.5  # m behind the car
 # More than this beside the middle of the lane needs the other lane too.
 _OTHER_LANE = 0.45
 # m/s: who is slower than what is wanted by less is not overtaken.
@@ -265,6 +266,9 @@ def _junction(
         crossing = _must_yield(me, driver, entry, view.vehicles[i], view, table)
         if crossing is not None:
             wait = crossing if wait is None else min(wait, crossing)
+    # Who cannot wait beyond the line with all of the car waits before it: red would find the tail on it.
+    if wait is not None and to_line > -0.5 and wait - driver.standing - to_line < me.length + _CLEAR_OF_LINE:
+        return to_line + 1.0
     return wait
 
 
