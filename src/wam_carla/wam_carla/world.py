@@ -6,7 +6,6 @@ car, and gives the world its settings back.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from wam_carla.adapter import (
     wheelbase_of,
 )
 from wam_carla.connection import Refused, ServerLost
+from wam_carla.neighbours import destroy, destroy_cars_of, free_the_clock, ticks_without_us
 from wam_carla.sensors import Collision, Event, LaneInvasion, Picture, SensorInbox
 from wam_carla.settings import CarConfig, ServerConfig
 from wam_carla.vehicle_control import AckermannTarget, Pedals
@@ -31,7 +31,6 @@ from wam_carla.vehicle_control import AckermannTarget, Pedals
 _FIRST = 10.0  # times the usual timeout: loading a town takes a minute
 _TIME_OUT = "time-out"  # in every text of the client that says that nobody answers
 _WATCHED = 2.0  # times the tick's time-out for which a world that waits for ticks must stand still to be nobody's
-_LOOK = 0.05  # s between two looks
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,10 @@ class CarlaWorld:
         client.set_timeout(server.tick_timeout)
         try:
             world = client.get_world()
-            actors = world.get_actors()
-            for vehicle in actors.filter("vehicle.*"):
-                if self._owned and vehicle.attributes.get("role_name") == self._config.role_name:
-                    _destroy(vehicle, actors)
-            settings = world.get_settings()
-            if not server.passive and settings.synchronous_mode:
-                settings.synchronous_mode, settings.fixed_delta_seconds = False, None
-                world.apply_settings(settings)
+            if self._owned:
+                destroy_cars_of(world, self._config.role_name)
+            if not server.passive:
+                world.apply_settings(free_the_clock(world.get_settings()))
         except RuntimeError as error:
             if _TIME_OUT in str(error):
                 return False
@@ -245,21 +240,13 @@ class CarlaWorld:
         """Before anything is changed: another map, or our clock, would be the end of their run."""
         if self._server.passive or not self._world.get_settings().synchronous_mode:
             return
-        frame, until = self._world.get_snapshot().frame, time.monotonic() + _WATCHED * self._server.tick_timeout
-        while time.monotonic() < until:
-            time.sleep(_LOOK)
-            if self._world.get_snapshot().frame != frame:
-                raise Refused(
-                    "another client ticks this world already. Stop it, or let it be the only one: passive: true"
-                )
+        if ticks_without_us(self._world, _WATCHED * self._server.tick_timeout):
+            raise Refused("another client ticks this world already. Stop it, or let it be the only one: passive: true")
 
     def _take_the_clock(self) -> None:
         if self._server.passive:
             return
-        self._found, before = self._world.get_settings(), self._world.get_settings()
-        if before.synchronous_mode:
-            # Somebody who died left it waiting for ticks, and it would wait for ever after us too.
-            before.synchronous_mode, before.fixed_delta_seconds = False, None
+        self._found, before = self._world.get_settings(), free_the_clock(self._world.get_settings())
         settings = self._world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, self._server.delta
         self._before = before
@@ -280,7 +267,7 @@ class CarlaWorld:
             if existing == "attach":
                 self._owned = False
                 return vehicle
-            _destroy(vehicle, actors)
+            destroy(vehicle, actors)
         if existing == "attach":
             raise Refused(f"there is no car with role name {role!r} to attach to: existing_vehicle: replace spawns one")
         return None
@@ -376,14 +363,6 @@ def _import_carla() -> ModuleType:
         raise Refused(f"no module carla ({error}): pip install -r requirements/carla.txt") from error
     found: ModuleType = carla
     return found
-
-
-def _destroy(vehicle: Any, actors: Any) -> None:
-    """With the sensors that hang on it, which go first."""
-    for sensor in actors.filter("sensor.*"):
-        if sensor.parent is not None and sensor.parent.id == vehicle.id:
-            sensor.destroy()
-    vehicle.destroy()
 
 
 def _vector(value: Any) -> tuple[float, float, float]:
