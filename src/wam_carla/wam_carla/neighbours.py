@@ -25,17 +25,14 @@ def free_the_clock(settings: Any) -> Any:
     return settings
 
 
+def cars_of(actors: Any, role_name: str) -> list[Any]:
+    """Every vehicle of that name, however it came there."""
+    return [each for each in actors.filter("vehicle.*") if each.attributes.get("role_name") == role_name]
+
+
 def destroy(vehicle: Any, actors: Any) -> None:
     """With the sensors that hang on it, which go first."""
     for sensor in actors.filter("sensor.*"):
         if sensor.parent is not None and sensor.parent.id == vehicle.id:
             sensor.destroy()
     vehicle.destroy()
-
-
-def destroy_cars_of(world: Any, role_name: str) -> None:
-    """Every vehicle of that name, however it came there."""
-    actors = world.get_actors()
-    for vehicle in actors.filter("vehicle.*"):
-        if vehicle.attributes.get("role_name") == role_name:
-            destroy(vehicle, actors)

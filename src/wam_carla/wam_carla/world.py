@@ -23,7 +23,7 @@ from wam_carla.adapter import (
     wheelbase_of,
 )
 from wam_carla.connection import Refused, ServerLost
-from wam_carla.neighbours import destroy, destroy_cars_of, free_the_clock, ticks_without_us
+from wam_carla.neighbours import cars_of, destroy, free_the_clock, ticks_without_us
 from wam_carla.sensors import Collision, Event, LaneInvasion, Picture, SensorInbox
 from wam_carla.settings import CarConfig, ServerConfig
 from wam_carla.vehicle_control import AckermannTarget, Pedals
@@ -163,8 +163,9 @@ class CarlaWorld:
         client.set_timeout(server.tick_timeout)
         try:
             world = client.get_world()
-            if self._owned:
-                destroy_cars_of(world, self._config.role_name)
+            actors = world.get_actors()
+            for vehicle in cars_of(actors, self._config.role_name) if self._owned else ():
+                destroy(vehicle, actors)
             if not server.passive:
                 world.apply_settings(free_the_clock(world.get_settings()))
         except RuntimeError as error:
@@ -256,20 +257,21 @@ class CarlaWorld:
         """The vehicle of our name to drive, if there is one and it may stay."""
         role, existing = self._config.role_name, self._config.existing
         actors = self._world.get_actors()
-        for vehicle in actors.filter("vehicle.*"):
-            if vehicle.attributes.get("role_name") != role:
-                continue
-            if existing == "refuse":
-                raise Refused(
-                    f"there is a car with role name {role!r} already: take another role_name, or say what to do with "
-                    "it by existing_vehicle: replace or attach"
-                )
-            if existing == "attach":
-                self._owned = False
-                return vehicle
-            destroy(vehicle, actors)
+        there = cars_of(actors, role)
+        if there and existing == "refuse":
+            raise Refused(
+                f"there is a car with role name {role!r} already: take another role_name, or say what to do with "
+                "it by existing_vehicle: replace or attach"
+            )
         if existing == "attach":
-            raise Refused(f"there is no car with role name {role!r} to attach to: existing_vehicle: replace spawns one")
+            if not there:
+                raise Refused(
+                    f"there is no car with role name {role!r} to attach to: existing_vehicle: replace spawns one"
+                )
+            self._owned = False
+            return there[0]
+        for vehicle in there:
+            destroy(vehicle, actors)
         return None
 
     def _spawn(self, blueprints: Any, town: Any) -> Any:

@@ -20,7 +20,7 @@ class CarlaOptions:
     town: str = option("", "map that the server loads, such as Town03; empty: the one that is loaded")
     passive: bool = option(False, "another client ticks the server's world")
     existing_vehicle: str = option(
-        "auto", "a car of that role name in it: replace, attach, refuse; auto: see wam_carla"
+        "auto", "a car of that role name: replace, attach, refuse; auto: replace, or refuse if passive"
     )
     cameras: str = option("front", "front, or front,left,right for a model of three cameras")
     model: str = option("metis-town", "a bundled model, a checkpoint directory, or baseline:lane_blind")

@@ -165,9 +165,13 @@ class TownSimulation:
         """s until the car touches somebody or something ahead if all go on as they do now; inf beyond 3 s."""
         view = self.view
         x, y, yaw = self.state.pose
+
+        def near_ahead(places: np.ndarray) -> np.ndarray:
+            dx, dy = places[:, 0] - x, places[:, 1] - y
+            return (dx * np.cos(yaw) + dy * np.sin(yaw) > 0.0) & (np.hypot(dx, dy) < 60.0)
+
         now = view.poses[:-1]
-        ahead = (now[:, 0] - x) * np.cos(yaw) + (now[:, 1] - y) * np.sin(yaw) > 0.0
-        others = [int(i) for i in np.flatnonzero(ahead) if np.hypot(now[i, 0] - x, now[i, 1] - y) < 60.0]
+        others = np.flatnonzero(near_ahead(now)).tolist()
         twist = self.state.twist(self.model)
         mine = np.array([compose(self.state.pose, advance(twist, time)) for time in _FORESEEN])
         hull = discs(mine, np.full(len(mine), self.model.length), np.full(len(mine), self.model.width))
@@ -180,8 +184,8 @@ class TownSimulation:
         round_them = discs(theirs, lengths[None] + 0.0 * theirs[..., 0], widths[None] + 0.0 * theirs[..., 0])
         walking = view.people[None] + _FORESEEN[:, None, None] * view.velocities[None]
         people = np.concatenate([walking, np.full((*walking.shape[:2], 1), PERSON_RADIUS)], axis=-1)
-        in_front = (self.standing[:, 0] - x) * np.cos(yaw) + (self.standing[:, 1] - y) * np.sin(yaw) > 0.0
-        standing = np.broadcast_to(self.standing[in_front], (len(_FORESEEN), int(in_front.sum()), 3))
+        things = self.standing[near_ahead(self.standing)]
+        standing = np.broadcast_to(things, (len(_FORESEEN), *things.shape))
         them = np.concatenate([round_them.reshape(len(_FORESEEN), -1, 3), people, standing], axis=1)
         apart = np.hypot(hull[:, :, None, 0] - them[:, None, :, 0], hull[:, :, None, 1] - them[:, None, :, 1])
         touched = (apart < hull[:, :, None, 2] + them[:, None, :, 2]).any(axis=(1, 2))
