@@ -12,30 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from bags import TYPES, write_bag
+from bags import write_bag
 from nano import nano_config
 from recipes import recipe_in
-from rosbags.rosbag2 import StoragePlugin, Writer
 from safetensors.torch import load_file
 
 from wam_models.checkpoint import CheckpointError
-from wam_models.data.bags import BagError, WhatIfs, read_run
-from wam_models.data.store import open_store
+from wam_models.data.bags import BagError, read_run
 from wam_models.data.windows import make_windows
-from wam_models.metis.config import ActionConfig
 from wam_models.policy import load_policy
 from wam_models.preprocessing import Normaliser
-from wam_models.training.augment import another_sky, jitter_light, mirror_actions, mirror_state
 from wam_models.training.batch import take_batch
-from wam_models.training.recipe import Clearance, FinishedAutoencoder, Recipe, RecipeError, read_recipe
+from wam_models.training.recipe import Clearance, FinishedAutoencoder, Recipe, RecipeError
 from wam_models.training.shards import Shards
 from wam_models.training.train import gather, train_round
 from wam_models.types import EgoState, Observation, Plan
-
-ROUND = {"data": ["runs"], "steps": 1, "batch": 1, "video_batch": 0, "learning_rate": 1}
-PAID = {"weight": 1.0, "margin": 0.2, "discs": [0.0], "radius": 0.2, "lidar": 0.3}
-WITHOUT_HEADING = replace(nano_config(), action=ActionConfig(width=20, ffn=40, points=5, dt=0.4, values=2)).to_dict()
 
 
 class Stopped(Exception):
@@ -262,18 +253,6 @@ def test_a_later_round_may_be_given_more_data_without_undoing_the_earlier_ones(t
     assert (train_round(longer, 1, lambda *_: None) / "README.md").exists()
 
 
-def test_a_bag_recorded_again_under_the_same_name_is_read_again(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", frames=12)
-
-    def count() -> int:
-        return len(open_store([tmp_path / "bag"], tmp_path / "cache", nano_config(), False))
-
-    first = count()
-    shutil.rmtree(tmp_path / "bag")
-    write_bag(tmp_path / "bag", frames=20)
-    assert count() == first + 8
-
-
 def test_shards_give_the_mean_gradient_of_the_whole_batch() -> None:
     torch.manual_seed(0)
     model, batch = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 2)), torch.randn(6, 5)
@@ -291,105 +270,6 @@ def test_shards_give_the_mean_gradient_of_the_whole_batch() -> None:
         model[0].bias += 1.0
         seen = shards.backward(lambda view, _: view[0].bias.sum().item())
     assert seen[0] == seen[1]
-
-
-def test_windows_without_a_teacher_are_what_was_driven(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", frames=24, speed=0.8, yaw_rate=0.3)
-    config = nano_config()
-    windows = make_windows(read_run(tmp_path / "bag"), config, use_acceleration=False)
-    times = config.action.dt * np.arange(1, config.action.points + 1)
-    arc = np.stack([0.8 / 0.3 * np.sin(0.3 * times), 0.8 / 0.3 * (1 - np.cos(0.3 * times)), 0.3 * times], axis=-1)
-    assert len(windows.actions) == 24 - 8  # the last two seconds have no future to learn from
-    assert np.abs(windows.actions - arc).max() < 0.01  # linear between odometry messages
-    assert windows.imitated.all()
-    assert windows.context[0].tolist() == [0, 0] and windows.context[5].tolist() == [3, 5]
-    assert windows.future[0].tolist() == [2, 4, 6, 8]
-    assert windows.states[0, :3] == pytest.approx([0.8, 0.0, 0.3])
-    assert windows.states[0, 5:] == pytest.approx([1.0, 1.0, 0.0])
-
-
-def test_answers_to_what_ifs_are_windows_of_their_frame_that_show_no_future_of_theirs(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", frames=24, speed=0.8, yaw_rate=0.3)
-    config, run = nano_config(), read_run(tmp_path / "bag")
-    run = replace(run, labels=np.zeros((24, 2, 3)), label_times=np.array([1.0, 2.0]))
-    ahead = np.array([[0.5, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    twists, goals = np.array([[0.2, 0.0, 0.0], [0.1, 0.0, -0.3]]), np.array([[6.0, 0.0], [0.0, -50.0]])
-    asked = WhatIfs(np.array([5, 5]), twists, np.stack([ahead, -ahead]), goals)
-    plain = make_windows(run, config, use_acceleration=True)
-    windows = make_windows(replace(run, what_ifs=asked), config, use_acceleration=True)
-    assert len(windows.actions) == 26
-    for name in ("context", "future", "states", "actions", "imitated"):
-        assert np.array_equal(getattr(windows, name)[:24], getattr(plain, name))
-    assert windows.context[24].tolist() == windows.context[25].tolist() == plain.context[5].tolist()
-    assert not windows.imitated[24:].any()
-    assert windows.states[24:, :3] == pytest.approx(twists)
-    assert windows.states[24:, 3:5] == pytest.approx(0.0)  # nobody accelerated
-    assert windows.states[25, 5] == 1.0 and windows.states[25, 7] < -0.9  # the goal to the right
-    assert windows.actions[24, -1, 0] == pytest.approx(0.5 * config.action.dt * config.action.points)
-    assert windows.actions[25] == pytest.approx(-windows.actions[24])
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_scan_is_read_by_column_and_unknown_where_the_lidar_does_not_measure(tmp_path: Path, turned: bool) -> None:
-    write_bag(tmp_path / "bag", frames=4, scan=True, turned=turned)
-    scan = read_run(tmp_path / "bag").scan
-    assert scan is not None and scan.ranges.shape == (4, 61) and scan.focal == pytest.approx(0.5)
-    ranges = scan.by_column(24)
-    bearings = np.degrees(np.arctan((0.5 - (np.arange(24) + 0.5) / 24) / 0.5))
-    assert np.isnan(ranges[:, np.abs(bearings) > 32]).all()
-    left, untrue = (bearings > 1) & (bearings < 30), np.abs(bearings - 16) < 0.5
-    assert untrue.sum() == 1 and np.isnan(ranges[:, untrue]).all()
-    assert (ranges[:, left & ~untrue] == 2.0).all()
-    assert np.isinf(ranges[:, (bearings < -1) & (bearings > -30)]).all()
-    write_bag(tmp_path / "blind", frames=4)
-    assert read_run(tmp_path / "blind").scan is None
-
-
-def test_a_frame_goes_with_the_instruction_that_was_in_force(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", told={2: "follow the road", 9: "turn left"})
-    run = read_run(tmp_path / "bag")
-    assert run.instructions == ("follow the road",) * 9 + ("turn left",) * 15
-    windows = make_windows(run, nano_config(), use_acceleration=False)
-    last = windows.context[:, -1]
-    assert (windows.instructions == np.array(run.instructions)[last]).all() and len(set(windows.instructions)) == 2
-
-
-def test_answers_told_something_else_are_windows_with_those_words(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", told={0: "follow the road"})
-    run = replace(read_run(tmp_path / "bag"), labels=np.zeros((24, 2, 3)), label_times=np.array([1.0, 2.0]), goal=None)
-    asked = WhatIfs(np.array([5, 7]), np.zeros((2, 3)), np.ones((2, 2, 3)), instructions=("turn left", "turn right"))
-    windows = make_windows(replace(run, what_ifs=asked), nano_config(), use_acceleration=False)
-    assert windows.instructions[24:].tolist() == ["turn left", "turn right"]
-    assert (windows.instructions[:24] == "follow the road").all() and not windows.states[:, 5:].any()
-
-
-def test_a_stop_line_is_read_for_every_frame_or_not_at_all(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", stop_at=2.0)
-    write_bag(tmp_path / "none")
-    metres = read_run(tmp_path / "bag").stop_lines
-    assert metres is not None and metres[:3] == pytest.approx([2.0, 1.8, 1.6]) and np.isinf(metres[10:]).all()
-    assert read_run(tmp_path / "none").stop_lines is None
-
-
-def test_frames_without_odometry_are_left_out(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", frames=24, odometry_until=3.0)
-    run = read_run(tmp_path / "bag")
-    assert run.stamps[-1] == pytest.approx(3.0) and len(run.jpegs) == len(run.poses) == 13
-
-
-def test_odometry_that_is_not_finite_is_named(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", nan_at=6)
-    with pytest.raises(BagError, match=r"not finite, first at 1\.50 s"):
-        read_run(tmp_path / "bag")
-
-
-def test_a_bag_without_a_known_topic_is_refused(tmp_path: Path) -> None:
-    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connection = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=TYPES)
-        text = TYPES.types["std_msgs/msg/String"]("hello")
-        writer.write(connection, 0, TYPES.serialize_cdr(text, "std_msgs/msg/String"))
-    with pytest.raises(BagError, match="0 images and 0 odometry"):
-        read_run(tmp_path / "bag")
 
 
 def test_ranges_are_learned_where_there_are_any(tmp_path: Path) -> None:
@@ -450,61 +330,6 @@ def test_the_autoencoder_does_not_depend_on_the_runs_held_out(tmp_path: Path) ->
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_other_light_is_one_light_an_entry_and_stays_a_picture() -> None:
-    frames = torch.full((64, 3, 2, 24, 40), 0.2)
-    frames[:, :, :, 8:16, 10:30] = -0.6
-    lit = jitter_light(frames, torch.Generator().manual_seed(0))
-    assert lit.shape == frames.shape
-    assert float(lit.min()) >= -1 and float(lit.max()) <= 1
-    levels = lit.mean(dim=(1, 2, 3, 4))
-    assert float(levels.std()) > 0.1  # entries differ
-    assert float((lit[:, :, 0] - lit[:, :, 1]).abs().mean()) < 0.05  # the frames of one do not, but for their noise
-
-
-def test_colours_stay_where_a_light_must_be_read() -> None:
-    red = torch.tensor([0.9, -0.9, -0.9]).view(1, 3, 1, 1).expand(200, 3, 16, 24).clone()
-    red[:, :, :, :4] = 0.8
-
-    def colour(least: float) -> torch.Tensor:
-        lit = jitter_light(red, torch.Generator().manual_seed(0), least)[:, :, :, 8:].mean(dim=(2, 3))
-        return lit[:, 0] - lit[:, 1]
-
-    assert colour(0.6).min() > 0.2 > colour(0.1).min()
-
-
-def test_light_is_even_in_about_half_of_the_pictures() -> None:
-    lit = jitter_light(torch.full((400, 3, 24, 40), 0.0), torch.Generator().manual_seed(0))
-    blocks = torch.nn.functional.avg_pool2d(lit.mean(dim=1, keepdim=True), 8).flatten(1)
-    even = (blocks.amax(dim=1) - blocks.amin(dim=1)) < 0.05
-    assert 0.35 < float(even.float().mean()) < 0.65
-
-
-def test_a_bright_sky_may_turn_dark_and_nothing_else_does() -> None:
-    frame = np.full((96, 160, 3), (90, 140, 230), dtype=np.uint8)  # blue, down to
-    frame[48:] = (200, 200, 205)  # a pale floor, and in front of both
-    frame[20:80, 60:80] = (150, 40, 40)  # something red that holds
-    frame[30:40, 64:74] = (210, 210, 215)  # something white
-    seen = [another_sky(frame[None], 0.5, torch.Generator().manual_seed(seed))[0] for seed in range(40)]
-    dark = [picture for picture in seen if not np.array_equal(picture, frame)]
-    assert 10 < len(dark) < 30
-    sky = np.zeros((96, 160), bool)
-    sky[:48] = True
-    sky[18:48, 58:82] = False  # the rim of a thing is a mixture
-    for picture in dark:
-        assert (picture[sky] <= 102).all()
-        assert np.array_equal(picture[52:], frame[52:])
-        assert np.array_equal(picture[22:78, 62:78], frame[22:78, 62:78])
-
-
-def test_mirroring_twice_is_nothing_and_once_swaps_left_and_right() -> None:
-    actions, states = torch.randn(4, 5, 3), torch.randn(4, 8)
-    assert torch.equal(mirror_actions(mirror_actions(actions)), actions)
-    assert torch.equal(mirror_state(mirror_state(states)), states)
-    assert torch.equal(mirror_actions(actions)[..., 0], actions[..., 0])
-    assert torch.equal(mirror_actions(actions)[..., 1:], -actions[..., 1:])
-    assert torch.equal(mirror_state(states)[:, [1, 2, 4, 7]], -states[:, [1, 2, 4, 7]])
-
-
 def test_a_folder_without_bags_is_refused(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     empty = tmp_path / "empty"
@@ -520,31 +345,3 @@ def test_a_truncated_bag_is_left_out_and_named(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:200])
     directory = train_round(recipe, 0, lambda *_: None)
     assert "| runs | 2 | 32 |" in (directory / "README.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"stepz": 1}, "stepz"),
-        ({"network": {}}, "action"),
-        ({"rounds": []}, "rounds is empty"),
-        ({"action_times": {"sampler": "powr"}}, "'powr' is no time sampler"),
-        ({"video_times": {"sampler": "uniform", "exponent": 2.0}}, "exponent"),
-        ({"data": {"runs": {"folder": "x", "record": {"split": "train", "runs": 1, "driver": "polcy"}}}}, "polcy"),
-        ({"autoencoder": {"steps": 1, "frames": 1, "clips": 1, "clip_every": 0, "learning_rate": 1}}, "clip_every"),
-        ({"autoencoder": {"weights": "x", "steps": 1, "frames": 1}}, "leave out its frames, steps"),
-        ({"rounds": [{**ROUND, "clearance": {"weight": 1.0}}]}, "margin"),
-        ({"rounds": [{**ROUND, "clearance": {**PAID, "discs": []}}]}, "no discs"),
-        ({"rounds": [{**ROUND, "clearance": {**PAID, "weight": -1.0}}]}, "at least 0"),
-        ({"rounds": [{**ROUND, "clearance": PAID, "batch": 0, "video_batch": 1}]}, "batch"),
-        ({"rounds": [{**ROUND, "dark_skies": 1.5}]}, "share"),
-        ({"rounds": [{**ROUND, "clearance": PAID}], "network": WITHOUT_HEADING}, "heading"),
-        ({"rounds": [{**ROUND, "data": ["nowhere"]}]}, "nowhere"),
-    ],
-)
-def test_a_wrong_recipe_is_refused_with_the_entry_named(tmp_path: Path, change: dict, message: str) -> None:
-    recipe_in(tmp_path)
-    path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
-    with pytest.raises(RecipeError, match=message):
-        read_recipe(path)
