@@ -95,6 +95,13 @@ def test_every_input_matters(changed: str) -> None:
     assert np.abs(after - before).max() > 1e-6
 
 
+def test_who_is_told_what_it_does_not_know_says_what_it_knows() -> None:
+    answer = nano_policy().plan(observation(instruction="lauf zum Ziel"))
+    assert isinstance(answer, Refusal) and "it knows: " in answer.message
+    known = answer.message.partition("it knows: ")[2].split(", ")
+    assert "goal" in known and "lauf" not in known and not any("<" in word for word in known)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

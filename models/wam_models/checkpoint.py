@@ -93,7 +93,7 @@ def open_checkpoint(directory: Path, *, every_hash: bool = False) -> Checkpoint:
     Raises CheckpointError when it is missing, incomplete, corrupt or changed.
     """
     if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint at {directory}: give a checkpoint directory or baseline:straight")
+        raise CheckpointError(f"no checkpoint at {directory}: give the directory of a checkpoint")
     hashes = _read_json(directory / MANIFEST).get("sha256")
     incomplete = CheckpointError(f"{directory / MANIFEST} does not list the files of a checkpoint; copy it again")
     if not isinstance(hashes, dict) or not all(isinstance(value, str) for value in hashes.values()):

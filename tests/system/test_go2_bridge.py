@@ -190,7 +190,7 @@ def test_a_lying_robot_stands_up_on_request_and_nothing_moves_it_before(tmp_path
         assert it.person.call("stand_down")[0]
         check("stand_down", it, moment, RAMP)
         assert it.person.state == "STANDING"
-        wait_for(lambda: any("not ready to walk" in line for line in it.log), "the gate to disengage")
+        wait_for(lambda: any("not ready to move" in line for line in it.log), "the gate to disengage")
 
 
 @pytest.mark.parametrize("firmware", [(), ("--no-mode",)], ids=["older firmware", "newer firmware"])

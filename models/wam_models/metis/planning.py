@@ -29,9 +29,10 @@ from wam_models.runtime.memory import does_not_fit, is_out_of_memory
 from wam_models.runtime.stages import StageClock
 from wam_models.types import ImaginedVideo, Observation, Plan, Refusal, RefusalReason, Trajectory
 from wam_models.wan.instructions import Instructions
-from wam_models.wan.text import InstructionEncoder, unknown_words, words_of
+from wam_models.wan.text import InstructionEncoder, known_words, unknown_words, words_of
 from wam_models.wan.vae import VideoAutoencoder, to_uint8
 
+_FEW_WORDS = 60  # a language that is small enough to be said in a message
 # Candidates (N, H, 3), poses in base_link, and what they were planned for -> scores (N,), the highest is driven.
 Scorer = Callable[[np.ndarray, Observation], np.ndarray]
 
@@ -237,9 +238,11 @@ class MetisPolicy(Policy):
         unknown = unknown_words(self._tokenizer, observation.instruction)
         words = words_of(self._tokenizer, observation.instruction)
         if not words or len(unknown) > self._preprocessing.max_unknown_words * len(words):
+            known = known_words(self._tokenizer)
             return Refusal(
                 RefusalReason.INSTRUCTION_UNKNOWN,
                 f"instruction {observation.instruction!r} is not in the language this model knows "
-                f"(unknown: {', '.join(unknown) or 'no words at all'}); try 'walk to the goal'",
+                f"(unknown: {', '.join(unknown) or 'no words at all'})"
+                + (f"; it knows: {', '.join(known)}" if len(known) <= _FEW_WORDS else ""),
             )
         return None

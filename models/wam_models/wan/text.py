@@ -31,6 +31,11 @@ def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))]
 
 
+def known_words(tokenizer: Tokenizer) -> list[str]:
+    """All that it has a number for, but for the tokens that are no words."""
+    return sorted(set(tokenizer.get_vocab()) - {PAD, UNKNOWN, END})
+
+
 def unknown_words(tokenizer: Tokenizer, text: str) -> list[str]:
     """The words of a text that the tokenizer does not know; none for a tokenizer without an unknown token."""
     unknown = tokenizer.token_to_id(UNKNOWN)

@@ -339,6 +339,11 @@ def test_a_car_that_somebody_destroys_is_noticed(stage):
     assert stage.server.actors == {} and not stage.server.settings.synchronous_mode
 
 
+def test_a_machine_that_nobody_knows_is_named(stage):
+    with pytest.raises(ServerLost, match=r"no CARLA server on nowhere\.invalid:.*Host not found"):
+        stage.world(host="nowhere.invalid").open()
+
+
 def test_an_error_half_way_leaves_nothing_behind(stage):
     def no_listening(*_: object) -> None:
         raise KeyboardInterrupt

@@ -43,7 +43,7 @@ class Reason(Enum):
     COMMAND_OVER_LIMIT = "commands stayed above the limits: call clear, then engage"
     ROBOT_OVER_LIMIT = "the robot stayed above the speed limits: call clear, then engage"
     CLEARED = "e-stop cleared: engage to move"
-    ROBOT_NOT_READY = "the robot is not ready to walk: engage again when it is"
+    ROBOT_NOT_READY = "the robot is not ready to move: engage again when it is"
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class SafetyGate:
 
     def engage(self, now: float) -> Answer:
         """Let commands through, from DISENGAGED only. Commands and odometry must be fresh, or the gate would stop at
-        once; the robot must be ready to walk; and it must stand still, so that the ramp from zero is the truth and
+        once; the robot must be ready to move; and it must stand still, so that the ramp from zero is the truth and
         nobody else's motion is taken."""
         if self._state is GateState.ACTIVE:
             return Answer(True, "already engaged")
@@ -205,7 +205,7 @@ class SafetyGate:
         if not self._odometry.fresh(now):
             return Answer(False, "not engaged: no fresh odometry; is the bridge up?")
         if self._ready is False:
-            return Answer(False, "not engaged: the robot is not ready to walk; its bridge says why in /diagnostics")
+            return Answer(False, "not engaged: the robot is not ready to move; its bridge says why in /diagnostics")
         if self._ready is None and self._config.require_ready:
             return Answer(False, "not engaged: nobody says on robot_ready that the robot can walk; is its bridge up?")
         if not self._command.fresh(now):

@@ -68,10 +68,12 @@ def test_the_options_reach_the_planner():
     assert parameters == {"model": "baseline:stop", "goal": "8,1", "instruction": "go"}
 
 
-def test_a_bundled_model_is_found_by_its_name_and_anything_else_is_left_alone(tmp_path):
+def test_a_bundled_model_is_found_by_its_name_a_directory_is_left_alone_and_a_typo_is_named(tmp_path):
     assert find_model("baseline:straight") == "baseline:straight"
     assert find_model(str(tmp_path)) == str(tmp_path)
     assert find_model("") == ""
+    with pytest.raises(ValueError, match=r"no checkpoint at metis-city: .*metis-yard"):
+        find_model("metis-city")
 
 
 def test_every_row_is_installed_and_every_file_it_names_exists():

@@ -66,6 +66,21 @@ def test_a_virtual_carla_is_not_asked_for_what_only_a_server_has(options):
         carla_table(CarlaOptions(sim=True, **options))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cameras": "rear"}, r"'rear': choose of front,left,right"),
+        ({"existing_vehicle": "keep"}, r"'keep': choose one of auto, replace, attach, refuse"),
+        ({"port": 99999}, r"99999: it must be from 1 to 65533"),
+        ({"model": "metis-city"}, r"no checkpoint at metis-city: .*metis-town"),
+    ],
+)
+def test_what_no_node_would_take_is_refused_before_any_starts(options, message):
+    for sim in (True, False):
+        with pytest.raises(ValueError, match=message):
+            carla_table(CarlaOptions(sim=sim, **options))
+
+
 def test_every_node_right_of_the_bridge_lives_in_simulated_time_and_hears_the_car_by_its_name():
     for name in NODES[1:]:
         each = row(name, role_name="hero")

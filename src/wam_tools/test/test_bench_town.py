@@ -52,11 +52,22 @@ def test_words_change_nothing_for_who_does_not_listen(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_that_is_no_drivers_is_scored_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "scores.json"
+    code, output = bench(
+        *("town", "--split", "val", "--scenarios", "crossing", "--episodes", "1", "--workers", "1"),
+        *("--only", "metis", "--model", "metis-yard", "--json", str(file)),
+    )
+    assert code == 1 and "metis never planned, goal_missing" in output.replace("\n", " "), output
+    assert json.loads(file.read_text())["policies"]["metis"]["refusals"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--model", "/nowhere/at/all"], "no checkpoint at"),
-        (["--only", "somebody"], "somebody"),
+        (["--only", "somebody"], "choose of metis, expert, stop"),
+        (["--model", "baseline:lane_blind"], "--only lane_blind"),
         (["--split", "holdout"], "not a split"),
         (["--scenarios", "route,flight"], "names no scenarios"),
         (["--scenarios", ","], "no scenarios"),

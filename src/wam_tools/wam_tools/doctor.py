@@ -46,6 +46,7 @@ def examine(interface: str | None) -> list[Finding]:
         machine.python(),
         *machine.wheels(),
         machine.cyclone_dds(),
+        machine.carla_client(),
         machine.rendering(),
         machine.disk(Path.cwd()),
         workspace.messages(),

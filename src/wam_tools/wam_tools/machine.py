@@ -74,6 +74,14 @@ def wheels() -> Iterator[Finding]:
             yield Finding(module, Level.OK, found)
 
 
+def carla_client() -> Finding:
+    """Only who drives a car needs it, and there are machines for which it does not exist."""
+    if find_spec("carla") is None:
+        mended = "pip install -r requirements/carla.txt"
+        return Finding("carla", Level.NOTE, "missing, needed for a car and nothing else", mended)
+    return Finding("carla", Level.OK, installed_version("carla") or "present, not installed by pip")
+
+
 def pins() -> dict[str, list[str]]:
     """Tested versions by distribution: the lock, and what Ubuntu packages. Empty where wam_tools is not installed."""
     tested: dict[str, list[str]] = {}

@@ -181,12 +181,9 @@ def _readable(values: dict[str, Any]) -> dict[str, Any]:
 def _open(model: str, *, every_hash: bool = False) -> Checkpoint:
     if model in PRESETS:
         raise _refusal(ValueError(f"{model} is a preset and has no files: see `wam models info {model}`"))
-    if not Path(find_model(model)).exists():
-        bundled = ", ".join(path.name for path in _bundled())
-        raise _refusal(ValueError(f"no checkpoint at {model}: give a directory, or a bundled model ({bundled})"))
     try:
         return open_checkpoint(Path(find_model(model)), every_hash=every_hash)
-    except CheckpointError as error:
+    except ValueError as error:
         raise _refusal(error) from error
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from wam_planner.bringup.rows import Row, Value, find_model, here, option
 
 _CAMERAS = ("front", "left", "right")
+_EXISTING = ("auto", "replace", "attach", "refuse")
+_PORTS = 65534
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,8 @@ class CarlaOptions:
 
 def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
     """The rows for these options, in the order they start: the car, then what stops it, then what moves it. Raises
-    ValueError for what a virtual CARLA cannot be asked for."""
-    if options.sim and (options.town or options.passive):
-        raise ValueError(
-            "town and passive are for a real server: a virtual CARLA has the map of its world and nobody else who "
-            "ticks it; leave them out, or sim"
-        )
+    ValueError with the rule that the options break."""
+    _check(options)
     base = f"/carla/{options.role_name}"
     odometry = {"odom": f"{base}/odometry"}
     pictures = {
@@ -103,3 +101,20 @@ def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
         ),
     )
     return here(rows, options.sim)
+
+
+def _check(options: CarlaOptions) -> None:
+    """Before anything starts, in one sentence; the nodes would say it too, each in its own."""
+    if options.sim and (options.town or options.passive):
+        raise ValueError(
+            "town and passive are for a real server: a virtual CARLA has the map of its world and nobody else who "
+            "ticks it; leave out town and passive, or leave out sim"
+        )
+    if not set(options.cameras.split(",")) <= set(_CAMERAS):
+        raise ValueError(f"cameras is {options.cameras!r}: choose of {','.join(_CAMERAS)}")
+    if options.existing_vehicle not in _EXISTING:
+        raise ValueError(f"existing_vehicle is {options.existing_vehicle!r}: choose one of {', '.join(_EXISTING)}")
+    if not 0 < options.port < _PORTS:
+        raise ValueError(
+            f"port is {options.port}: it must be from 1 to {_PORTS - 1}; the server uses the next two as well"
+        )

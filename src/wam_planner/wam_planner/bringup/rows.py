@@ -112,9 +112,15 @@ def config_file(name: str) -> Path:
 
 
 def find_model(name: str) -> str:
-    """A bundled model by its name; anything else is what it says: a directory or a baseline."""
-    bundled = prefix("wam_models") / "share/wam_models/bundled" / name
-    return str(bundled) if name and bundled.is_dir() else name
+    """A bundled model by its name; a directory and a baseline as they are, and so is nothing at all. Raises ValueError
+    for what is none of these."""
+    bundled = prefix("wam_models") / "share/wam_models/bundled"
+    if name and (bundled / name).is_dir():
+        return str(bundled / name)
+    if name and not name.startswith("baseline:") and not Path(name).is_dir():
+        known = ", ".join(sorted(path.name for path in bundled.iterdir() if path.is_dir()))
+        raise ValueError(f"no checkpoint at {name}: give a directory, or a bundled model ({known})")
+    return name
 
 
 def _yaml(value: Value) -> str:

@@ -6,6 +6,7 @@ used by one thread, as the real ones should be.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -48,6 +49,10 @@ class Client:
     def __init__(self, host: str = "127.0.0.1", port: int = 2000, worker_threads: int = 0) -> None:
         _require(host, str)
         _require(port, int)
+        try:
+            socket.getaddrinfo(host, port)
+        except OSError:
+            raise RuntimeError("resolve: Host not found (authoritative)") from None
         self._host, self._port, self._timeout = host, port, 5.0
 
     def set_timeout(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ from rclpy.utilities import remove_ros_args
 from wam_carla.carla_bridge_node import CarlaBridgeNode
 from wam_controller.managed_node import run
 from wam_sim import virtual_carla
+from wam_sim.town.layout import SPLITS
 from wam_sim.town.scenarios import SCENARIOS, make_world
 from wam_sim.town.simulation import TownSimulation
 from wam_sim.virtual_carla.faults import Faults
@@ -82,6 +83,10 @@ def _listen(faults: Faults) -> None:
 
 def _world(text: str) -> tuple[str, int]:
     split, _, seed = text.partition(":")
+    if split not in SPLITS or not seed.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no town: write SPLIT:SEED, such as unseen:3, of {', '.join(SPLITS)}"
+        )
     return split, int(seed)
 
 

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from wam_models.checkpoint import CheckpointError, open_checkpoint
+from wam_models.checkpoint import CheckpointError
 from wam_models.evaluation.town import DriveOutcome, TownScores, driving_score, score, score_by_scenario
 from wam_planner.bringup import find_model
 from wam_sim.town.benchmark import BASELINES, EXPERT, Contender, run_town
 from wam_sim.town.layout import SPLITS
 from wam_sim.town.rollout import LATENCY
 from wam_sim.town.scenarios import SCENARIOS
+from wam_tools.bench.policies import check_model, chosen, never_planned
 from wam_tools.output import console, show_table, write_json
 
 app = typer.Typer(help="Drives through towns: route completion, driving score, infractions.")
@@ -45,7 +46,7 @@ def town(
     if not names or not set(names) <= SCENARIOS.keys():
         raise typer.BadParameter(f"{scenarios!r} names no scenarios: choose of {', '.join(SCENARIOS)}, or all")
     try:
-        contenders = _chosen(Contender("metis", find_model(model), steps=steps, rung=rung), only)
+        contenders = chosen(_contenders(Contender("metis", find_model(model), steps=steps, rung=rung)), only)
         drives: dict[str, list[DriveOutcome]] = {contender.name: [] for contender in contenders}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(split, total=len(contenders) * len(names) * episodes)
@@ -94,17 +95,16 @@ def town(
         }
         settings = {"split": split, "episodes": episodes, "scenarios": names, "seed": seed, "latency_s": latency}
         write_json(json, {**settings, "policies": policies, "failed": {n: _failed(d) for n, d in drives.items()}})
+    for sentence in (idle := never_planned(drives)):
+        typer.echo(sentence, err=True)
+    if idle:
+        raise typer.Exit(1)
 
 
-def _chosen(metis: Contender, only: str) -> list[Contender]:
-    """Of the model, the expert and the baselines those whose names are given, or all."""
-    contenders = [metis, Contender(EXPERT, EXPERT), *(Contender(name, f"baseline:{name}") for name in BASELINES)]
-    names = {name for name in only.split(",") if name} or {each.name for each in contenders}
-    if unknown := names - {each.name for each in contenders}:
-        raise ValueError(f"no policy is called {', '.join(sorted(unknown))}")
-    if metis.name in names:
-        open_checkpoint(Path(metis.source))  # a broken one is refused here, with its message, not in a worker
-    return [each for each in contenders if each.name in names]
+def _contenders(metis: Contender) -> list[Contender]:
+    check_model(metis.source)
+    baselines = [Contender(name, f"baseline:{name}") for name in BASELINES]
+    return [metis, Contender(EXPERT, EXPERT), *baselines]
 
 
 def _failed(drives: Sequence[DriveOutcome]) -> dict[str, str]:

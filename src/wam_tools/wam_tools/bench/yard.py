@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from wam_models.checkpoint import CheckpointError, open_checkpoint
+from wam_models.checkpoint import CheckpointError
 from wam_models.evaluation.yard import WalkOutcome, YardScores, score
 from wam_planner.bringup import find_model
 from wam_sim.benchmark import BASELINES, EXPERT, Contender, run_yard
 from wam_sim.rollout import LATENCY
 from wam_sim.worlds import SPLITS
+from wam_tools.bench.policies import check_model, chosen, never_planned
 from wam_tools.output import console, show_table, write_json
 
 app = typer.Typer(help="Walks to the goal, success without contact within 60 s.")
@@ -58,11 +59,7 @@ def yard(
             commit=commit,
             oracle=oracle,
         )
-        contenders = _contenders(how, _numbers(steps))
-        chosen = {name for name in only.split(",") if name} or {c.name for c in contenders}
-        if unknown := chosen - {c.name for c in contenders}:
-            raise ValueError(f"no policy is called {', '.join(sorted(unknown))}")
-        contenders = [contender for contender in contenders if contender.name in chosen]
+        contenders = chosen(_contenders(how, _numbers(steps)), only)
         walks: dict[str, list[WalkOutcome]] = {contender.name: [] for contender in contenders}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(split, total=len(contenders) * episodes)
@@ -96,10 +93,14 @@ def yard(
         failed = {name: [w.world for w in outcomes if not w.reached] for name, outcomes in walks.items()}
         settings = {"split": split, "episodes": episodes, "seed": seed, "latency_s": latency}
         write_json(json, {**settings, "policies": policies, "failed": failed})
+    for sentence in (idle := never_planned(walks)):
+        typer.echo(sentence, err=True)
+    if idle:
+        raise typer.Exit(1)
 
 
 def _contenders(metis: Contender, steps: list[int]) -> list[Contender]:
-    open_checkpoint(Path(metis.source))  # a broken one is refused here, with its message, not in a worker
+    check_model(metis.source)
     models = [replace(metis, name=f"{metis.name}-{number}-steps", steps=number) for number in steps] or [metis]
     others = [Contender(name, f"baseline:{name}", tracker=metis.tracker) for name in BASELINES]
     return [*models, Contender(EXPERT, EXPERT, tracker=metis.tracker), *others]

@@ -14,6 +14,7 @@ from wam_controller.conversions import pose_message, time_message
 from wam_msgs.msg import PlannerStatus, Trajectory
 from wam_tools.guest_node import GuestNode
 
+_FIND_TIME = 15.0  # s; on a busy machine it takes several until a new participant knows the gate
 _ANSWER_TIME = 2.0  # s that the gate has to answer
 
 
@@ -46,8 +47,8 @@ class OperatorNode(GuestNode):
 
     def engage(self, wanted: bool) -> tuple[bool, str]:
         """Ask the gate; whether it did, and what it said."""
-        if not self._engage.wait_for_service(_ANSWER_TIME):
-            return False, "nobody serves safety_gate/engage"
+        if not self._engage.wait_for_service(_FIND_TIME):
+            return False, f"no gate was found in {_FIND_TIME:.0f} s: does it run, and in this ROS_DOMAIN_ID?"
         done = threading.Event()
         future = self._engage.call_async(SetBool.Request(data=wanted))
         future.add_done_callback(lambda _: done.set())
