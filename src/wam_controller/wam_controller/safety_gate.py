@@ -181,7 +181,7 @@ class SafetyGate:
         self._odometry.offer(now, twist, age)
 
     def on_ready(self, ready: bool) -> None:
-        """The robot says whether it can walk. A no disengages: a robot that was damped or lay down must not walk off as
+        """The robot says whether it can move. A no disengages: a robot that was damped or lay down must not walk off as
         soon as it stands again."""
         self._ready = ready
         if not ready and self._state in (GateState.ACTIVE, GateState.STOPPING):
@@ -207,7 +207,7 @@ class SafetyGate:
         if self._ready is False:
             return Answer(False, "not engaged: the robot is not ready to move; its bridge says why in /diagnostics")
         if self._ready is None and self._config.require_ready:
-            return Answer(False, "not engaged: nobody says on robot_ready that the robot can walk; is its bridge up?")
+            return Answer(False, "not engaged: nobody says on robot_ready that the robot can move; is its bridge up?")
         if not self._command.fresh(now):
             return Answer(False, "not engaged: no fresh command; is the controller up?")
         if np.abs(self._odometry.twist).max() > self._config.engage_speed:

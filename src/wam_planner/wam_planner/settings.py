@@ -12,7 +12,7 @@ from wam_planner.plan_validator import ValidatorLimits
 from wam_planner.planner_core import PlannerConfig
 
 PLANNER = (
-    Parameter("model", "", "a checkpoint directory, or a baseline: baseline:stop, :straight, :constant_velocity, :lane_blind"),
+    Parameter("model", "", "a checkpoint directory, or baseline: and stop, straight, constant_velocity or lane_blind"),
     Parameter("device", "cpu", "where the model runs", choices=("cpu", "cuda")),
     Parameter("precision", "float32", "number format of the model's weights", choices=("float32", "bfloat16")),
     Parameter(
