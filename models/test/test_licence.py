@@ -77,6 +77,7 @@ def test_a_licence_that_is_no_name_is_refused_before_anything_is_trained(tmp_pat
         "metis_town",
         "metis_town_1.0",
         "metis_town_1.1",
+        "metis_town_1.2",
     ],
 )
 def test_the_bundled_weights_would_be_made_under_the_licence_of_the_project(name: str) -> None:
