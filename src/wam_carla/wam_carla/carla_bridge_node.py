@@ -50,6 +50,8 @@ _STEP_PERIOD = 0.1  # s
 # Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach. Ten deep,
 # pictures too: three raw ones are more than Fast DDS's shared memory holds, and what must be sent again must be kept.
 _DATA, _TF = QoSProfile(depth=10), QoSProfile(depth=100)
+# A picture is larger than Fast DDS's shared memory: its parts are sent again until all are there, which takes seconds.
+_RAW = QoSProfile(depth=40)
 _LEVELS = {
     BridgeState.READY: DiagnosticStatus.OK,
     BridgeState.DEGRADED: DiagnosticStatus.WARN,
@@ -171,7 +173,7 @@ class CarlaBridgeNode(ManagedNode):
                 jpeg = jpeg_message(stamp, frame, seen.jpegs[name])
                 self._publisher(topic("image/compressed"), CompressedImage, _DATA).publish(jpeg)
             if self._config.raw_images:
-                self._publisher(topic("image"), Image, _DATA).publish(image_message(stamp, frame, picture.image))
+                self._publisher(topic("image"), Image, _RAW).publish(image_message(stamp, frame, picture.image))
         if self._transforms and "/tf_static" not in self._data:
             mounts = [camera_transform_message(stamp, self._role, camera) for camera in self._cameras.values()]
             self._publisher("/tf_static", TFMessage, qos.LATCHED).publish(TFMessage(transforms=mounts))

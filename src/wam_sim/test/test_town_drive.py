@@ -82,6 +82,13 @@ def test_a_turn_is_what_its_scenario_is_called_in_every_split(scenario: str, tur
 
 
 @pytest.mark.parametrize("split", SPLITS)
+def test_a_route_is_no_way_for_who_goes_straight_on(split: str) -> None:
+    for seed in range(12):
+        at, turn = make_world(split, seed, "route").route.turns[0]
+        assert turn != "straight" and at > 0.0
+
+
+@pytest.mark.parametrize("split", SPLITS)
 def test_nobody_stands_in_a_junction_or_in_another(split: str) -> None:
     for seed in range(4):
         world = make_world(split, seed, "route")

@@ -22,7 +22,7 @@ from wam_sim.town.scene import CAMERAS, HORIZONTAL_FOV
 from wam_sim.town.simulation import TownSimulation
 
 # Counts up whenever a world and an episode give another drive.
-RECORDER = 5
+RECORDER = 6
 FRAME_PERIOD = 0.5  # s: the spacing of the trajectories
 SENSORS = Sensors(
     HORIZONTAL_FOV, np.linspace(-HORIZONTAL_FOV / 2, HORIZONTAL_FOV / 2, 101), max_range=40.0, period=FRAME_PERIOD

@@ -81,8 +81,11 @@ def make_world(split: str, seed: int, scenario: str = "route") -> TownWorld:
 
 
 def _route(draft: Draft) -> None:
-    """What a town brings: turns, lights, traffic, parked cars, cyclists, people who cross."""
+    """What a town brings: turns, lights, traffic, parked cars, cyclists, people who cross. It turns at its first
+    junction, or who does not steer would come far."""
     draft.route = make_route(draft.network, 260.0, draft.rng)
+    while next((turn for _, turn in draft.route.turns), "straight") == "straight":
+        draft.route = make_route(draft.network, 260.0, draft.rng)
     for _ in range(int(draft.rng.integers(1, 3))):
         if (s := free_place(draft)) is not None:
             add_crossing(draft, s)
