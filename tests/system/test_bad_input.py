@@ -82,12 +82,12 @@ def test_a_damaged_checkpoint_leaves_the_planner_up_and_unconfigured(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"model": "/nowhere/model"}, ("no checkpoint at /nowhere/model", "give the directory")),
+        ({"model": str(Path(__file__).parent)}, ("manifest.json", "is ", "a checkpoint directory?")),
         ({"model": ""}, ("set the parameter model",)),
         ({"model": "baseline:clever"}, ("clever", "stop, straight, constant_velocity")),
         ({"goal": "eight"}, ("eight", "two numbers in m")),
     ],
-    ids=["missing", "none", "unknown baseline", "goal"],
+    ids=["no checkpoint", "none", "unknown baseline", "goal"],
 )
 def test_settings_that_cannot_be_had_leave_the_planner_up_and_unconfigured(settings: dict, words: tuple[str, ...]):
     with graph(("planner",), **settings) as it:
