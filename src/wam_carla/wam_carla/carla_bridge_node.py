@@ -50,7 +50,7 @@ _STEP_PERIOD = 0.1  # s
 # Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach. Ten deep,
 # pictures too: three raw ones are more than Fast DDS's shared memory holds, and what must be sent again must be kept.
 _DATA, _TF = QoSProfile(depth=10), QoSProfile(depth=100)
-# A picture is larger than Fast DDS's shared memory: its parts are sent again until all are there, which takes seconds.
+# A picture is larger than Fast DDS's shared memory: its parts are sent again, while more come.
 _RAW = QoSProfile(depth=40)
 _LEVELS = {
     BridgeState.READY: DiagnosticStatus.OK,

@@ -158,9 +158,9 @@ class CarlaWorld:
         mean somebody else's actors. False while the server does not answer."""
         if not self._left:
             return True
-        server, carla = self._server, self._module
+        server = self._server
         try:
-            client = carla.Client(server.host, server.port)
+            client = self._module.Client(server.host, server.port)
             client.set_timeout(server.tick_timeout)
             world = client.get_world()
             actors = world.get_actors()
@@ -182,9 +182,8 @@ class CarlaWorld:
 
     def _open(self) -> Car:
         server, car = self._server, self._config
-        carla = self._module
         with self._calls(f"no CARLA server on {server.host}:{server.port} (start it with -RenderOffScreen)"):
-            self._client = carla.Client(server.host, server.port)
+            self._client = self._module.Client(server.host, server.port)
             self._client.set_timeout(server.timeout)
             self._check_version()
             self._client.set_timeout(_FIRST * server.timeout)

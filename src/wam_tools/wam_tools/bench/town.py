@@ -21,6 +21,8 @@ from wam_tools.output import console, show_table, write_json
 
 app = typer.Typer(help="Drives through towns: route completion, driving score, infractions.")
 
+_MODEL = "metis"
+
 
 @app.command()
 def town(
@@ -46,7 +48,9 @@ def town(
     if not names or not set(names) <= SCENARIOS.keys():
         raise typer.BadParameter(f"{scenarios!r} names no scenarios: choose of {', '.join(SCENARIOS)}, or all")
     try:
-        contenders = chosen(_contenders(Contender("metis", find_model(model), steps=steps, rung=rung)), only)
+        contenders = chosen(_contenders(Contender(_MODEL, find_model(model), steps=steps, rung=rung)), only)
+        if any(contender.name == _MODEL for contender in contenders):
+            check_model(contenders[0].source)
         drives: dict[str, list[DriveOutcome]] = {contender.name: [] for contender in contenders}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(split, total=len(contenders) * len(names) * episodes)
@@ -102,7 +106,6 @@ def town(
 
 
 def _contenders(metis: Contender) -> list[Contender]:
-    check_model(metis.source)
     baselines = [Contender(name, f"baseline:{name}") for name in BASELINES]
     return [metis, Contender(EXPERT, EXPERT), *baselines]
 
