@@ -81,6 +81,13 @@ def test_what_no_node_would_take_is_refused_before_any_starts(options, message):
             carla_table(CarlaOptions(sim=sim, **options))
 
 
+def test_an_option_takes_what_the_bridge_takes():
+    settings = pytest.importorskip("wam_carla.settings")
+    (row,) = (row for row in settings.BRIDGE if row.name == "existing_vehicle")
+    for each in row.choices:
+        carla_table(CarlaOptions(existing_vehicle=each))
+
+
 def test_every_node_right_of_the_bridge_lives_in_simulated_time_and_hears_the_car_by_its_name():
     for name in NODES[1:]:
         each = row(name, role_name="hero")
