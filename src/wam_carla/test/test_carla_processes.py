@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,15 @@ def test_a_server_that_crashes_is_lost_and_found_again(drive):
     drive.fault("server ok")
     drive.until(lambda: drive.ready[-1] is True, "a car again")
     assert drive.ready == [False, True, False, True]
+
+
+def test_raw_pictures_of_three_cameras_fit_into_the_shared_memory_of_the_bridge(tmp_path, monkeypatch):
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)  # localhost alone has transports of its own
+    with closing(Drive(tmp_path)) as drive:
+        drive.until(lambda: drive.ready[-1:] == [True], "the car")
+        lines = Path(f"/proc/{drive.process.pid}/maps").read_text().splitlines()
+        held = {Path(line.split()[-1]) for line in lines if "/dev/shm/fastrtps_" in line}
+        if not held:
+            pytest.skip("not Fast DDS, or without shared memory")
+        # Six of each camera: what waits while a reader is busy for half a second at 10 Hz.
+        assert max(path.stat().st_size for path in held) > 6 * 3 * (3 * 640 * 480)

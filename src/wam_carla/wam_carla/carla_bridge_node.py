@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -47,10 +48,12 @@ except ImportError:  # nor these
     AckermannDrive = AckermannDriveStamped = None
 
 _STEP_PERIOD = 0.1  # s
-# Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach. Ten deep,
-# pictures too: three raw ones are more than Fast DDS's shared memory holds, and what must be sent again must be kept.
+# Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach.
 _DATA, _TF = QoSProfile(depth=10), QoSProfile(depth=100)
-# A picture is larger than Fast DDS's shared memory: its parts are sent again, while more come.
+# Twice this is what Fast DDS's shared memory then holds; of itself it is 0.5 MB, less than one raw picture, whose parts
+# would be sent again and again while more come. Humble's does not read it, nor does any in its localhost-only mode:
+# there a deep publisher helps.
+_ROOM = "DEFAULT?sockets_size=16MB"
 _RAW = QoSProfile(depth=40)
 _LEVELS = {
     BridgeState.READY: DiagnosticStatus.OK,
@@ -231,9 +234,16 @@ class CarlaBridgeNode(ManagedNode):
         return self._data[topic]
 
 
+def run_bridge(make: Callable[..., CarlaBridgeNode] = CarlaBridgeNode) -> None:
+    """Run a bridge until SIGINT or SIGTERM. What the environment says of Fast DDS's transports is left as it is."""
+    if not {"FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"} & os.environ.keys():
+        os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", _ROOM)
+    run(make)
+
+
 def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
-    run(CarlaBridgeNode)
+    run_bridge()
 
 
 if __name__ == "__main__":

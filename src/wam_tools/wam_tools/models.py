@@ -14,7 +14,7 @@ from wam_models.metis.config import MetisConfig
 from wam_models.metis.presets import PRESETS, find_preset
 from wam_models.metis.size import describe
 from wam_models.policy import load_policy
-from wam_planner.bringup import find_model, prefix
+from wam_planner.bringup import bundled_models, find_model
 from wam_tools.output import console, show_table, write_json
 
 app = typer.Typer(help="List, show and verify checkpoints; make them from public weights.", no_args_is_help=True)
@@ -27,9 +27,9 @@ Json = Annotated[Path | None, typer.Option(help="Write the answer to this file t
 @app.command("list")
 def list_models(json: Json = None) -> None:
     """The bundled checkpoints, and the presets. Exit status 1 when a checkpoint is broken."""
-    models = [_summary(path) for path in _bundled()]
+    models = [_summary(path) for path in sorted(bundled_models().glob("*/"))]
     show_table(
-        f"checkpoints in {_bundled_folder()}",
+        f"checkpoints in {bundled_models()}",
         ("name", "model", "MB", "state"),
         ((each["name"], each["model_id"] or "", f"{each['bytes'] / 1e6:.1f}", each["state"]) for each in models),
     )
@@ -185,14 +185,6 @@ def _open(model: str, *, every_hash: bool = False) -> Checkpoint:
         return open_checkpoint(Path(find_model(model)), every_hash=every_hash)
     except ValueError as error:
         raise _refusal(error) from error
-
-
-def _bundled_folder() -> Path:
-    return prefix("wam_models") / "share" / "wam_models" / "bundled"
-
-
-def _bundled() -> list[Path]:
-    return sorted(_bundled_folder().glob("*/"))
 
 
 def _refusal(error: ValueError) -> typer.Exit:

@@ -27,9 +27,9 @@ def bundled_model(model: str) -> Finding:
     name = f"model {model}"
     try:
         from wam_models.checkpoint import open_checkpoint
-        from wam_planner.bringup import prefix
+        from wam_planner.bringup import bundled_models
 
-        checkpoint = open_checkpoint(prefix("wam_models") / "share" / "wam_models" / "bundled" / model)
+        checkpoint = open_checkpoint(bundled_models() / model)
     except (ModuleNotFoundError, ValueError) as error:
         return Finding(name, Level.LACKS, str(error), f"git checkout -- models/bundled && {SETUP}")
     return Finding(name, Level.OK, checkpoint.model_id)

@@ -10,6 +10,7 @@ from wam_planner.bringup.go2 import Go2Options, go2_table
 from wam_planner.bringup.rows import (
     Row,
     Value,
+    bundled_models,
     command,
     config_file,
     executable,
@@ -26,6 +27,7 @@ __all__ = [
     "Go2Options",
     "Row",
     "Value",
+    "bundled_models",
     "carla_table",
     "command",
     "config_file",

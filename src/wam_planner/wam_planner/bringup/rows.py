@@ -111,10 +111,15 @@ def config_file(name: str) -> Path:
     return prefix("wam_planner") / "share/wam_planner/config" / name
 
 
+def bundled_models() -> Path:
+    """The folder of the checkpoints that ship with the repository, as installed."""
+    return prefix("wam_models") / "share/wam_models/bundled"
+
+
 def find_model(name: str) -> str:
     """A bundled model by its name; a directory and a baseline as they are, and so is nothing at all. Raises ValueError
     for what is none of these."""
-    bundled = prefix("wam_models") / "share/wam_models/bundled"
+    bundled = bundled_models()
     if name and (bundled / name).is_dir():
         return str(bundled / name)
     if name and not name.startswith("baseline:") and not Path(name).is_dir():

@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from rclpy.utilities import remove_ros_args
 
-from wam_carla.carla_bridge_node import CarlaBridgeNode
-from wam_controller.managed_node import run
+from wam_carla.carla_bridge_node import CarlaBridgeNode, run_bridge
 from wam_sim import virtual_carla
 from wam_sim.town.layout import SPLITS
 from wam_sim.town.scenarios import SCENARIOS, make_world
@@ -55,7 +54,7 @@ def main() -> None:
     server = VirtualServer(town, maps=(f"{split}-{seed}",), port=arguments.port, on_step=referee.on_step)
     threading.Thread(target=_listen, args=(server.faults,), name="faults", daemon=True).start()
     try:
-        run(partial(CarlaBridgeNode, virtual_carla, lambda: referee.instruction))
+        run_bridge(partial(CarlaBridgeNode, virtual_carla, lambda: referee.instruction))
     finally:
         server.close()
         left = sorted(actor.type_id for actor in server.actors.values())
