@@ -7,11 +7,13 @@ setup:
 build: setup
 
 # What uses neither a network nor the clock runs side by side; nodes and processes then have the machine to themselves.
-SIDE_BY_SIDE := models/test src/wam_sim/test
-ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test)) tests $(wildcard src/wam_sim/test/test_virtual_*.py)
+SIDE_BY_SIDE := models/test src/wam_sim/test src/wam_tools/test tests/architecture
+ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test tests/*)) \
+    $(wildcard src/wam_sim/test/test_virtual_*.py) src/wam_tools/test/test_bench_bridge.py
 
 test: setup
-	OMP_NUM_THREADS=1 scripts/run python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) --ignore-glob='*/test_virtual_*.py'
+	OMP_NUM_THREADS=1 scripts/run python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) \
+	    --ignore-glob='*/test_virtual_*.py' --ignore-glob='*/test_bench_bridge.py'
 	scripts/run python -m pytest $(ALONE)
 	scripts/test_other_pythons.sh
 

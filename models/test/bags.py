@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
+IMAGE = "/camera/front/image/compressed"
 
 
 def write_bag(
@@ -26,18 +28,26 @@ def write_bag(
     turned: bool = False,
     told: dict[int, str] | None = None,
     stop_at: float | None = None,
+    names: Mapping[str, str] | None = None,
+    raw: bool = False,
+    storage: StoragePlugin = StoragePlugin.MCAP,
+    stamp_offset: float = 0.0,
 ) -> None:
     """Images and odometry every `period` s, one instruction, one goal 6 m ahead. told: instructions by the frame that
     they come with, in its stead; stop_at: m along the way of the line at which a light tells to stop, while it is
     ahead. scan: of a wall 2 m away that only the
     left half of the picture sees, 30 degrees to either side, with one ray too short to be true; turned: from a lidar
-    that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite."""
+    that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite.
+    names: other names of topics, empty for one that is left out; raw: pixels in place of JPEGs, on a topic without
+    /compressed; storage: sqlite3 as Humble writes it, without definitions; stamp_offset: s that stamps lie ahead of
+    the recording."""
     t = TYPES.types
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
-    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+    version = 9 if storage is StoragePlugin.MCAP else 8
+    with Writer(path, version=version, storage_plugin=storage) as writer:
         topics = {
-            "/camera/front/image/compressed": "sensor_msgs/msg/CompressedImage",
+            IMAGE: f"sensor_msgs/msg/{'Image' if raw else 'CompressedImage'}",
             "/odom": "nav_msgs/msg/Odometry",
             "/instruction": "std_msgs/msg/String",
             "/goal": "geometry_msgs/msg/PoseStamped",
@@ -45,10 +55,17 @@ def write_bag(
             "/camera/front/camera_info": "sensor_msgs/msg/CameraInfo",
             "/expert/stop_line": "sensor_msgs/msg/Range",
         }
-        connections = {name: writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics.items()}
+        called = {IMAGE: IMAGE.removesuffix("/compressed")} if raw else {}
+        called |= names or {}
+        connections = {
+            topic: writer.add_connection(called.get(topic, topic), kind, typestore=TYPES)
+            for topic, kind in topics.items()
+            if called.get(topic, topic)
+        }
 
         def write(topic: str, nanoseconds: int, message: object) -> None:
-            writer.write(connections[topic], nanoseconds, TYPES.serialize_cdr(message, topics[topic]))
+            if topic in connections:
+                writer.write(connections[topic], nanoseconds, TYPES.serialize_cdr(message, topics[topic]))
 
         def pose(x: float, y: float, yaw: float) -> object:
             half = yaw / 2
@@ -59,16 +76,18 @@ def write_bag(
 
         for i in range(frames):
             nanoseconds = int(i * period * 1e9)
-            stamp = t["builtin_interfaces/msg/Time"](nanoseconds // 10**9, nanoseconds % 10**9)
+            stamped = nanoseconds + round(stamp_offset * 1e9)
+            stamp = t["builtin_interfaces/msg/Time"](stamped // 10**9, stamped % 10**9)
             yaw = yaw_rate * i * period
             x, y = speed / yaw_rate * np.sin(yaw), speed / yaw_rate * (1 - np.cos(yaw))
-            jpeg = cv2.imencode(".jpg", np.roll(picture, 2 * i, axis=1))[1].ravel()
             header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
-            write(
-                "/camera/front/image/compressed",
-                nanoseconds,
-                t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg),
-            )
+            seen = np.roll(picture, 2 * i, axis=1)
+            if raw:
+                image = t["sensor_msgs/msg/Image"](header, 72, 108, "bgr8", 0, 3 * 108, seen.ravel())
+            else:
+                jpeg = cv2.imencode(".jpg", seen)[1].ravel()
+                image = t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg)
+            write(IMAGE, nanoseconds, image)
             vector = t["geometry_msgs/msg/Vector3"]
             twist = t["geometry_msgs/msg/Twist"](vector(speed, 0.0, 0.0), vector(0.0, 0.0, yaw_rate))
             odometry = t["nav_msgs/msg/Odometry"](

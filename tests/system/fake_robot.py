@@ -25,7 +25,8 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import planar_twist, pose_message, time_message, twist_message
+from wam_controller.conversions import pose_message, time_message, twist_message
+from wam_models.messages import planar_twist
 from wam_models.se2 import Vector, advance, compose
 from wam_msgs.msg import ControllerStatus, PlannerStatus, SafetyStatus
 

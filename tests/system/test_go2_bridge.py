@@ -23,7 +23,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from system.go2_harness import Operator, Probe, VirtualRobot, free_domain, operator, wait_for
 
 from wam_controller import qos
-from wam_controller.conversions import motion, seconds
+from wam_models.messages import motion, seconds
 from wam_planner.bringup import Go2Options, go2_table, programs
 from wam_planner.processes import Processes
 

@@ -28,7 +28,8 @@ from std_msgs.msg import Bool, Float32, String
 
 from wam_carla.carla_bridge_node import CarlaBridgeNode
 from wam_controller import qos
-from wam_controller.conversions import planar_pose, seconds, time_message
+from wam_controller.conversions import time_message
+from wam_models.messages import planar_pose, seconds
 from wam_sim import virtual_carla
 from wam_sim.town.criteria import Contact
 from wam_sim.virtual_carla.empty_town import EmptyTown

@@ -34,9 +34,10 @@ from wam_carla.session import Seen, Session
 from wam_carla.settings import BRIDGE, make_config
 from wam_carla.world import Car
 from wam_controller import qos
-from wam_controller.conversions import seconds, time_message
+from wam_controller.conversions import time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
+from wam_models.messages import seconds
 
 try:
     from tf2_msgs.msg import TFMessage

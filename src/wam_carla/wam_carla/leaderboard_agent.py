@@ -16,12 +16,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import yaml
 
 from wam_carla.adapter import Steering, steering_of
 from wam_carla.leaderboard_driver import PolicyAtTheWheel, Senses
 from wam_carla.route_instructions import RouteInstructions, on_plane
 from wam_carla.world import vehicle_control
+from wam_controller.parameter_files import read_parameters, read_table
 from wam_models.policy import Policy, load_policy
 
 _BASE = "leaderboard.autoagents.autonomous_agent"
@@ -82,7 +82,7 @@ class AgentConfig:
 
 def read_config(path: str | Path) -> AgentConfig:
     """Raises ValueError when it cannot be read, or names what an agent does not have."""
-    values = _yaml(path)
+    values = read_table(path)
     known = [each.name for each in fields(AgentConfig)]
     unknown = sorted(values.keys() - set(known))
     missing = sorted({"model", "parameters"} - values.keys())
@@ -96,16 +96,15 @@ class Agent:
     """All that the leaderboard's class delegates to. policy: None loads the configured one."""
 
     def __init__(self, config: AgentConfig, policy: Policy | None = None) -> None:
-        sections = _yaml(config.parameters)
         self._language = config.language
         self._policy = policy or load_policy(config.model, device=config.device)
         unknown = sorted(set(self._policy.spec.cameras) - _CAMERAS.keys())
         if unknown:
             raise ValueError(f"the model wants a camera {unknown[0]!r}: this agent has {', '.join(_CAMERAS)}")
-        self._bridge = _section(sections, "carla_bridge")
+        self._bridge = read_parameters(config.parameters, "carla_bridge")
         self._wheel = PolicyAtTheWheel(
             self._policy,
-            _section(sections, "controller"),
+            read_parameters(config.parameters, "controller"),
             self._bridge,
             config.steering,
             config.wheelbase,
@@ -209,20 +208,3 @@ def _import(name: str, fix: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f"no module {name} ({error}): {fix}") from error
-
-
-def _yaml(path: str | Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is no table of names and values")
-    return values
-
-
-def _section(sections: Mapping[str, Any], node: str) -> dict[str, Any]:
-    try:
-        return dict(sections[f"/**/{node}"]["ros__parameters"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the parameters have no section /**/{node}: give a file like config/carla.yaml") from error

@@ -15,17 +15,8 @@ from geometry_msgs.msg import Pose, Quaternion, Twist
 from nav_msgs.msg import Odometry
 from transforms3d.euler import euler2quat
 
-from wam_controller.conversions import (
-    command_message,
-    motion,
-    planar_pose,
-    planar_twist,
-    pose_message,
-    reference_from,
-    seconds,
-    time_message,
-    twist_message,
-)
+from wam_controller.conversions import command_message, pose_message, reference_from, time_message, twist_message
+from wam_models.messages import motion, planar_pose, planar_twist, seconds
 from wam_models.se2 import wrap
 from wam_msgs.msg import Trajectory, TrajectoryPoint
 

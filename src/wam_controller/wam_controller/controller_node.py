@@ -11,12 +11,13 @@ from nav_msgs.msg import Odometry
 
 from wam_controller import qos
 from wam_controller.control_loop import ControlOutput
-from wam_controller.conversions import command_message, motion, reference_from, time_message, twist_message
+from wam_controller.conversions import command_message, reference_from, time_message, twist_message
 from wam_controller.follower import Follower, Placed
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_controller.plan_freshness import Level
 from wam_controller.settings import CONTROLLER, make_follower
+from wam_models.messages import motion
 from wam_msgs.msg import ControllerStatus, SafetyStatus, Trajectory
 
 _STATUS_PERIOD = 0.1  # s

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, Quaternion, Twist, TwistStamped
-from nav_msgs.msg import Odometry
-from transforms3d.euler import euler2quat, quat2euler
+from transforms3d.euler import euler2quat
 
 from wam_controller.tracker import Reference
+from wam_models.messages import planar_pose, planar_twist, seconds
 from wam_models.se2 import Vector, constant_twist, relative
 from wam_msgs.msg import Trajectory
 
 _NANOSECONDS = 1_000_000_000
 
 
-def seconds(stamp: Time) -> float:
-    """A stamp or a duration in seconds."""
-    return float(stamp.sec) + stamp.nanosec * 1e-9
-
-
 def time_message(moment: float) -> Time:
     """Seconds as a stamp, to the nanosecond that a float64 can tell (about 0.2 us today)."""
     whole, nanoseconds = divmod(round(moment * _NANOSECONDS), _NANOSECONDS)
     return Time(sec=whole, nanosec=nanoseconds)
-
-
-def planar_pose(pose: Pose) -> Vector:
-    """(x m, y m, yaw rad). A quaternion that is no rotation gives a yaw of NaN."""
-    q = pose.orientation
-    norm = math.sqrt(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z)
-    # A driver that never fills the orientation sends zeros; "facing forward" would be a lie.
-    yaw = quat2euler((q.w, q.x, q.y, q.z), "rzyx")[0] if abs(norm - 1.0) < 0.01 else math.nan
-    return pose.position.x, pose.position.y, float(yaw)
 
 
 def pose_message(pose: Vector) -> Pose:
@@ -45,11 +30,6 @@ def pose_message(pose: Vector) -> Pose:
     w, x, y, z = euler2quat(pose[2], 0.0, 0.0, "rzyx")
     message.orientation = Quaternion(w=w, x=x, y=y, z=z)
     return message
-
-
-def planar_twist(twist: Twist) -> Vector:
-    """(vx m/s, vy m/s, yaw rate rad/s)."""
-    return twist.linear.x, twist.linear.y, twist.angular.z
 
 
 def twist_message(twist: np.ndarray) -> Twist:
@@ -87,11 +67,6 @@ def drive_message(speed: float, steering: float, moment: float) -> Any:
     message.header.frame_id = "base_link"
     message.drive.speed, message.drive.steering_angle = speed, steering
     return message
-
-
-def motion(odometry: Odometry) -> tuple[float, Vector, Vector]:
-    """Stamp in s, pose of base_link in odom, twist in base_link."""
-    return seconds(odometry.header.stamp), planar_pose(odometry.pose.pose), planar_twist(odometry.twist.twist)
 
 
 def reference_from(message: Trajectory) -> Reference:

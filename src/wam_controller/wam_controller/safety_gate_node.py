@@ -13,20 +13,12 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import (
-    command_message,
-    drive_message,
-    drive_type,
-    motion,
-    planar_twist,
-    seconds,
-    time_message,
-    twist_message,
-)
+from wam_controller.conversions import command_message, drive_message, drive_type, time_message, twist_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_controller.safety_gate import Answer, GateOutput, GateState, Reason
 from wam_controller.settings import GATE, make_gate, make_limits
+from wam_models.messages import motion, planar_twist, seconds
 from wam_msgs.msg import SafetyStatus
 
 _STATUS_PERIOD = 0.1  # s

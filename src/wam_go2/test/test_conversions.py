@@ -11,7 +11,7 @@ from transforms3d.quaternions import quat2mat
 
 pytest.importorskip("rclpy", reason="the messages come with ROS")
 
-from wam_controller.conversions import motion, time_message
+from wam_controller.conversions import time_message
 from wam_go2.adapter import odometry
 from wam_go2.calibration import load_calibration
 from wam_go2.conversions import (
@@ -21,6 +21,7 @@ from wam_go2.conversions import (
     odometry_message,
     transform_message,
 )
+from wam_models.messages import motion
 
 STAMP = time_message(1234.5)
 CALIBRATION = load_calibration(Path(__file__).parents[3] / "config" / "go2_camera.yaml")

@@ -15,7 +15,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import planar_twist, seconds, time_message
+from wam_controller.conversions import time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_go2.bridge import Bridge, Measured, Picture
@@ -30,6 +30,7 @@ from wam_go2.protocol import Fault
 from wam_go2.readiness import BridgeState, Verdict
 from wam_go2.sdk_link import SdkLink
 from wam_go2.settings import BRIDGE, make_config
+from wam_models.messages import planar_twist, seconds
 
 try:
     from tf2_msgs.msg import TFMessage

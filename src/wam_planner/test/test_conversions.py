@@ -12,17 +12,18 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from wam_controller.conversions import planar_pose, planar_twist, reference_from, seconds
+from wam_controller.conversions import reference_from
+from wam_models.messages import planar_pose, planar_twist, seconds
 from wam_models.se2 import advance, compose
 from wam_models.types import Plan, Trajectory
 from wam_planner.conversions import (
-    ImageError,
     candidates_message,
     image_from,
     path_message,
     stage_seconds,
     trajectory_message,
 )
+from wam_planner.images import ImageError
 
 ORIGIN = (3.0, -1.0, 2.0)
 ORANGE = (230, 120, 20)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Path
@@ -17,9 +16,10 @@ from wam_models.se2 import Vector
 from wam_models.types import Plan
 from wam_models.types import Trajectory as PolicyTrajectory
 from wam_msgs.msg import Trajectory, TrajectoryCandidates, TrajectoryPoint
+from wam_planner.images import decode, read_image
 
 try:
-    from cv_bridge import CvBridge, CvBridgeError
+    from cv_bridge import CvBridge
 
     _BRIDGE = CvBridge()
 
@@ -27,41 +27,13 @@ try:
         if isinstance(message, CompressedImage):
             return _BRIDGE.compressed_imgmsg_to_cv2(message, "rgb8")
         return _BRIDGE.imgmsg_to_cv2(message, "rgb8")
-
-    _DECODING_ERRORS: tuple[type[Exception], ...] = (CvBridgeError,)
 except ImportError:  # this ROS came without cv_bridge
-    from rosbags.image import ImageError as RosbagsImageError
-    from rosbags.image import message_to_cvimage
-
-    def _decode(message: Image | CompressedImage) -> np.ndarray:
-        return message_to_cvimage(message, "rgb8")
-
-    _DECODING_ERRORS = (RosbagsImageError,)
-
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# Some encoders fill the last block with zeros.
-_PADDING = 64
-
-
-class ImageError(ValueError):
-    """An image message that holds no picture; the text says what is wrong with it."""
+    _decode = decode
 
 
 def image_from(message: Image | CompressedImage) -> np.ndarray:
-    """uint8 (H, W, 3) RGB. Raises ImageError when it cannot be decoded, and when a JPEG is cut off: a decoder would
-    fill the missing part with grey and say nothing."""
-    data = bytes(message.data)
-    if not data:
-        raise ImageError("the image is empty")
-    if data.startswith(_JPEG_START) and _JPEG_END not in data[-_PADDING:]:
-        raise ImageError(f"the JPEG of {len(data)} bytes is cut off")
-    try:
-        image = _decode(message)
-    except (*_DECODING_ERRORS, AssertionError, cv2.error, ValueError, TypeError) as error:
-        raise ImageError(f"the image of {len(data)} bytes cannot be decoded") from error
-    if image is None or image.ndim != 3:
-        raise ImageError(f"the image of {len(data)} bytes cannot be decoded")
-    return image
+    """See wam_planner.images.read_image, with the decoder of this ROS where it has one."""
+    return read_image(message, _decode)
 
 
 def trajectory_message(trajectory: PolicyTrajectory, pose: Vector, frame: str, model_id: str, epoch: int) -> Trajectory:

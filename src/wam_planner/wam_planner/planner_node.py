@@ -15,20 +15,21 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import motion, seconds, time_message
+from wam_controller.conversions import time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
+from wam_models.messages import motion, seconds
 from wam_models.types import Refusal
 from wam_msgs.msg import PlannerStatus, Trajectory, TrajectoryCandidates
 from wam_planner.continuity import CheckedPlan, PlanChain
 from wam_planner.conversions import (
-    ImageError,
     candidates_message,
     image_from,
     path_message,
     stage_seconds,
     trajectory_message,
 )
+from wam_planner.images import ImageError
 from wam_planner.inference_worker import Finished, InferenceWorker
 from wam_planner.observation_buffer import Verdict
 from wam_planner.planner_core import Outcome, PlannerCore, PlanTask

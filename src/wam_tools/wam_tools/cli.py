@@ -10,6 +10,7 @@ from wam_tools.lazy import lazy_group
 SUBCOMMANDS = {
     "up": "Start the nodes of a robot, real or simulated.",
     "demo": "Walk three unseen worlds with the whole graph, or drive; video, plot and bag of each.",
+    "replay": "Recorded runs through any model, without ROS: its plans beside what the robot then did.",
     "bench": "Score policies in closed loop without ROS, and measure how fast they plan.",
     "train": "Train a model from recorded runs; continues where it stopped.",
     "models": "List, show and verify checkpoints; make them from public weights.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
-from wam_controller.conversions import seconds
+from wam_models.messages import seconds
 from wam_tools.guest_node import GuestNode
 
 

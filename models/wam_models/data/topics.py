@@ -1,0 +1,128 @@
+"""Which topics of a bag are a robot's cameras, odometry, instruction and goal: as a file says, or guessed by type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wam_models.data.bag_reader import BagError, Channel
+
+_PIXELS = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+# What a robot has one of, with its type and what its name holds where it is not the only one of that type.
+_SINGLE = {
+    "odometry": ("nav_msgs/msg/Odometry", "odom"),
+    "instruction": ("std_msgs/msg/String", "instruction"),
+    "goal": ("geometry_msgs/msg/PoseStamped", "goal"),
+    "plans": ("wam_msgs/msg/Trajectory", "trajectory"),
+}
+# Pictures for other eyes than a camera policy's.
+_NOT_COLOUR = ("depth", "mask", "segment", "label", "infra", "disparity", "thermal", "overlay", "debug", "annotated")
+_SIDES = ("front", "left", "right", "rear", "back")
+_NONE = Channel("", "", 0, False)
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Names of topics; empty where there is none. cameras, camera_info: by the camera's name; plans: what a planner of
+    this stack published when the bag was recorded."""
+
+    cameras: Mapping[str, str]
+    odometry: str = ""
+    instruction: str = ""
+    goal: str = ""
+    plans: str = ""
+    camera_info: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        single = (getattr(self, role) for role in _SINGLE)
+        return tuple(filter(None, (*self.cameras.values(), *self.camera_info.values(), *single)))
+
+
+def read_topics(path: Path, channels: Sequence[Channel]) -> Topics:
+    """From a YAML whose keys are the fields of Topics. Raises BagError when it cannot be read, has another key, or
+    names a topic that the bag does not have."""
+    try:
+        said = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise BagError(f"{path} cannot be read: {error}") from error
+    known = [each.name for each in fields(Topics)]
+    if not isinstance(said, dict) or not said.keys() <= set(known) or not isinstance(said.get("cameras"), dict):
+        raise BagError(
+            f"{path}: it must map {', '.join(known)} to topics, with `cameras: {{front: /topic}}` at the least"
+        )
+    filled: dict[str, Any] = {role: value for role, value in said.items() if value}
+    topics = Topics(**filled)
+    recorded = {channel.topic for channel in channels}
+    missing = [str(name) for name in topics.names if name not in recorded]
+    if missing:
+        raise BagError(f"{path} names {', '.join(missing)}, which the bag does not have; it has {_listed(recorded)}")
+    return topics
+
+
+def guess_topics(channels: Sequence[Channel], cameras: Sequence[str] = ("front",)) -> Topics:
+    """By type, and by name where several have it. cameras: those that are wanted, in this order. Raises BagError when
+    one cannot be found."""
+    found = [channel for channel in channels if channel.count and channel.readable]
+    pictures = [channel for channel in found if channel.kind in _PIXELS and not _any_in(channel.topic, _NOT_COLOUR)]
+    chosen: dict[str, str] = {}
+    for camera in cameras:
+        fitting = [channel for channel in pictures if _fits(channel.topic, camera, alone=len(cameras) == 1)]
+        if not fitting:
+            names = _listed(channel.topic for channel in pictures) or "no pictures at all"
+            raise BagError(f"no camera {camera!r} in the bag, which has {names}: name it in a YAML, see `--topics`")
+        chosen[camera] = min(fitting, key=lambda channel: _rank(channel, camera)).topic
+    infos = [channel.topic for channel in found if channel.kind == "sensor_msgs/msg/CameraInfo"]
+    return Topics(
+        cameras=chosen,
+        camera_info={camera: info for camera, topic in chosen.items() if (info := _info_of(topic, infos))},
+        **{role: _single(found, *wanted) for role, wanted in _SINGLE.items()},
+    )
+
+
+def _single(found: Iterable[Channel], kind: str, word: str) -> str:
+    """A text or a pose may be anything: it must also be called so."""
+    alike = [channel for channel in found if channel.kind == kind]
+    named = [channel for channel in alike if word in channel.topic.lower()]
+    if not named and word in ("instruction", "goal"):
+        return ""
+    # The shortest is the robot's own: /odom rather than /expert/what_if/odom.
+    return min(named or alike, key=lambda channel: (len(channel.topic), channel.topic), default=_NONE).topic
+
+
+def _fits(topic: str, camera: str, alone: bool) -> bool:
+    """With one camera wanted any will do that is not named after another side."""
+    return camera in topic.lower() or (alone and not _any_in(topic, (side for side in _SIDES if side != camera)))
+
+
+def _rank(channel: Channel, camera: str) -> tuple[object, ...]:
+    topic = channel.topic.lower()
+    return camera not in topic, channel.kind != _PIXELS[0], -channel.count, len(topic), topic
+
+
+def _info_of(image: str, infos: Sequence[str]) -> str:
+    """The camera_info beside an image topic, by image_transport's naming; the only one there is, otherwise."""
+    base = image.removesuffix("/compressed").rpartition("/")[0]
+    beside = [info for info in infos if info.rpartition("/")[0] in (base, base.rpartition("/")[0])]
+    beside = beside or (list(infos) if len(infos) == 1 else [])
+    return min(beside, key=lambda info: (-len(info), info), default="")
+
+
+def _any_in(topic: str, words: Iterable[str]) -> bool:
+    return any(word in topic.lower() for word in words)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def describe(topics: Topics) -> list[tuple[str, Any]]:
+    """Role and topic of each, for people."""
+    rows = [(f"camera {name}", topic) for name, topic in topics.cameras.items()]
+    rows += [(f"camera_info {name}", topic) for name, topic in topics.camera_info.items()]
+    return rows + [(role, getattr(topics, role) or "none") for role in _SINGLE]

@@ -1,0 +1,111 @@
+"""Replays of small bags, judged by what a robot with these plans would have done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bags import IMAGE, write_bag
+from rosbags.rosbag2 import StoragePlugin
+from typer.testing import CliRunner
+
+from wam_tools.replay import app
+
+CONFIG = Path(__file__).parents[3] / "config" / "go2.yaml"
+
+
+def replay(tmp_path, *arguments, model="baseline:constant_velocity"):
+    words = ["--model", model, "--parameters", CONFIG, "--out", tmp_path / "out", *arguments]
+    done = CliRunner().invoke(app, [str(word) for word in (tmp_path / "bag", *words)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done
+
+
+def metrics(tmp_path):
+    return json.loads((tmp_path / "out" / "metrics.json").read_text())
+
+
+def test_who_drives_an_arc_is_foreseen_by_constant_velocity_and_not_by_stop(tmp_path):
+    write_bag(tmp_path / "bag", frames=40)
+    assert replay(tmp_path).exit_code == 0
+    found = metrics(tmp_path)["policies"]
+    assert set(found) == {"constant_velocity", "stop", "straight"}
+    keeps, stops = found["constant_velocity"], found["stop"]
+    assert keeps["plans"] == 40
+    assert keeps["scored"] == 32  # a horizon of 2 s before the end
+    assert keeps["fde"] < 0.01 and keeps["maoe"] < 0.5
+    assert stops["fde"] == pytest.approx(2.0 * 0.8, rel=0.05)  # 0.8 m/s on a wide arc
+    assert keeps["jump"]["p95"] < 0.01
+    assert list(keeps["motions"]) == ["left"]
+
+
+def test_two_runs_write_the_same_bytes(tmp_path):
+    write_bag(tmp_path / "bag", frames=24)
+    replay(tmp_path)
+    first = (tmp_path / "out" / "metrics.json").read_bytes()
+    replay(tmp_path)
+    assert (tmp_path / "out" / "metrics.json").read_bytes() == first
+
+
+@pytest.mark.parametrize("stored", [{"raw": True}, {"storage": StoragePlugin.SQLITE3}, {"stamp_offset": 1e6}])
+def test_a_run_scores_alike_however_it_was_recorded(tmp_path, stored):
+    write_bag(tmp_path / "bag", frames=24, **stored)
+    assert replay(tmp_path).exit_code == 0
+    found = metrics(tmp_path)
+    assert found["policies"]["constant_velocity"]["scored"] == 16
+    assert found["policies"]["constant_velocity"]["fde"] < 0.01
+    kinds = [finding["kind"] for finding in found["bags"][0]["findings"]]
+    assert kinds == (["two_clocks"] if "stamp_offset" in stored else [])
+
+
+def test_other_names_are_mapped_by_a_file(tmp_path):
+    write_bag(tmp_path / "bag", frames=24, names={IMAGE: "/left_eye/compressed", "/odom": "/wheels"})
+    done = replay(tmp_path)
+    assert done.exit_code == 1 and "no camera 'front'" in done.output
+    (tmp_path / "topics.yaml").write_text("cameras: {front: /left_eye/compressed}\nodometry: /wheels\n")
+    assert replay(tmp_path, "--topics", tmp_path / "topics.yaml").exit_code == 0
+    assert metrics(tmp_path)["policies"]["constant_velocity"]["scored"] == 16
+
+
+def test_without_odometry_there_are_plans_and_no_scores(tmp_path):
+    write_bag(tmp_path / "bag", frames=24, names={"/odom": ""})
+    assert replay(tmp_path).exit_code == 0
+    found = metrics(tmp_path)
+    assert (found["policies"]["stop"]["plans"], found["policies"]["stop"]["scored"]) == (24, 0)
+    assert [finding["kind"] for finding in found["bags"][0]["findings"]] == ["no_odometry"]
+
+
+def test_a_span_and_one_in_so_many(tmp_path):
+    write_bag(tmp_path / "bag", frames=40)
+    replay(tmp_path, "--start", 2.0, "--end", 6.0, "--every", 2)
+    assert metrics(tmp_path)["policies"]["stop"]["plans"] == 8
+    done = replay(tmp_path, "--start", 60.0)
+    assert done.exit_code == 1 and "has nothing from 60 s on: it is 9.8 s long" in done.output
+
+
+def test_a_goal_of_the_bag_of_the_user_and_where_it_ended(tmp_path):
+    write_bag(tmp_path / "bag", frames=24, names={"/goal": ""})
+    done = replay(tmp_path, model="baseline:straight")
+    assert done.exit_code == 1 and "straight never planned: goal_missing 24" in done.output
+    scores = []
+    for goal in ("end", "-4.0,0.0"):
+        assert replay(tmp_path, "--goal", goal, model="baseline:straight").exit_code == 0
+        scores.append(metrics(tmp_path)["policies"]["straight"]["fde"])
+    assert scores[0] < 0.5 < scores[1]
+
+
+def test_several_bags_in_several_processes_score_as_one_after_the_other(tmp_path):
+    for number in range(3):
+        write_bag(tmp_path / "bag" / f"run-{number}", frames=24, seed=number, yaw_rate=0.2 + 0.1 * number)
+    replay(tmp_path)
+    alone = metrics(tmp_path)
+    assert replay(tmp_path, "--workers", 2).exit_code == 0
+    assert metrics(tmp_path) == alone
+    assert list(alone["policies"]["stop"]["bags"]) == ["run-0", "run-1", "run-2"]
+
+
+def test_a_model_that_is_none_is_refused(tmp_path):
+    write_bag(tmp_path / "bag", frames=4)
+    done = replay(tmp_path, model="baseline:clever")
+    assert done.exit_code == 1 and "no baseline is called 'clever'" in done.output

@@ -1,0 +1,198 @@
+"""The command itself: options in, replays, table, files, exit status."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from wam_controller.parameter_files import read_parameters
+from wam_controller.parameters import Value
+from wam_models.data.bag_reader import BagReader
+from wam_models.data.store import bag_folders
+from wam_models.data.topics import describe
+from wam_planner.bringup import CarlaOptions, Go2Options, config_file, find_model
+from wam_planner.settings import PLANNER
+from wam_tools.output import console, show_table, write_json
+from wam_tools.replay.job import BagReplay, Job, replay
+from wam_tools.replay.metrics import metrics, policy_names, scores_of, timings
+
+app = typer.Typer()
+
+_BASELINES = ("stop", "constant_velocity", "straight")
+_MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
+
+
+@app.command("replay")
+def replay_bags(
+    bags: Annotated[
+        list[Path], typer.Argument(help="Bags: rosbag2 folders, folders of them, or .mcap and .db3 files.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A bundled model, a checkpoint directory or a baseline; may be given several times."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json and timings.json.")] = Path("out/replay"),
+    topics: Annotated[Path | None, typer.Option(help="YAML that names the topics; default: guessed and shown.")] = None,
+    parameters: Annotated[
+        Path | None, typer.Option(help="A file like config/go2.yaml; default: that of the robot in the bag.")
+    ] = None,
+    instruction: Annotated[str, typer.Option(help="What to do, until the bag says something else.")] = "",
+    goal: Annotated[str, typer.Option(help="x,y in m from the start, or `end`, where the recording ended.")] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Flow steps a plan; 0: the model's own.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise a plan starts from.")] = 0,
+    every: Annotated[int, typer.Option(min=1, help="Plan from one in so many of the robot's observations.")] = 1,
+    start: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
+    end: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each with a bag of its own.")] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,
+) -> None:
+    """Recorded runs through any model, without ROS: every picture through the robot's own observation buffer,
+    preprocessing, policy and validator; its plans beside what the robot then did. Exit status 1 when a bag could not
+    be replayed, or a model never planned."""
+    began = time.monotonic()
+    try:
+        folders = _bags(bags)
+        robot = _robot(folders[0])
+        settings = _settings(parameters or config_file(f"{robot}.yaml"))
+        settings |= {"steps": steps, "seed": seed, "instruction": instruction, "goal": goal}
+        asked = _named(model or [_MODELS[robot]])
+        beside = {name: f"baseline:{name}" for name in _BASELINES if name not in asked}
+        job = Job(folders[0], asked | beside, settings, topics, start, end, every)
+        with Progress(console=console, transient=True) as progress:
+            replays = list(_replays([replace(job, bag=bag) for bag in folders], workers, progress))
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    replays.sort(key=lambda each: folders.index(each.bag))
+    found = metrics(replays)
+    _show(replays, found)
+    spent = timings(replays, time.monotonic() - began, _peak_mib())
+    console.print(
+        f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
+        f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; metrics are in {out}."
+    )
+    write_json(out / "timings.json", spent)
+    for path in filter(None, (out / "metrics.json", json)):
+        write_json(path, found)
+    silent = [name for name, policy in found["policies"].items() if not policy["plans"] and name in asked]
+    for name in silent:
+        typer.echo(f"{name} never planned: {_why(found['policies'][name])}", err=True)
+    if silent:
+        raise typer.Exit(1)
+
+
+def _bags(paths: Sequence[Path]) -> list[Path]:
+    """Raises BagError for a folder without a bag."""
+    found = []
+    for path in paths:
+        whole = not path.is_dir() or (path / "metadata.yaml").exists() or any(path.glob("*.mcap"))
+        found += [path] if whole else bag_folders([path])
+    return found
+
+
+def _robot(bag: Path) -> str:
+    with BagReader(bag) as opened:
+        return "carla" if any(channel.topic.startswith("/carla/") for channel in opened.channels) else "go2"
+
+
+def _settings(file: Path) -> dict[str, Value]:
+    said = read_parameters(file, "planner")
+    unknown = sorted(said.keys() - {each.name for each in PLANNER})
+    wrong = [f"unknown parameter {name}" for name in unknown]
+    wrong += [each.violation(said[each.name]) for each in PLANNER if each.name in said]
+    if any(wrong):
+        raise ValueError(f"{file}: " + "; ".join(filter(None, wrong)))
+    return {each.name: each.default for each in PLANNER} | said
+
+
+def _named(models: Sequence[str]) -> dict[str, str]:
+    """The models by short names that tell them apart."""
+    named: dict[str, str] = {}
+    for model in models:
+        short = model.removeprefix("baseline:") if model.startswith("baseline:") else Path(model).name
+        number = sum(name.partition("#")[0] == short for name in named)
+        named[f"{short}#{number + 1}" if number else short] = find_model(model)
+    return named
+
+
+def _replays(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[BagReplay]:
+    if workers == 1 or len(jobs) == 1:
+        for job in jobs:
+            with _shown(progress, job) as show:
+                yield replay(job, show)
+        return
+    task = progress.add_task("bags", total=len(jobs))
+    # Not forked: torch's threads do not survive that.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(replay, job) for job in jobs]):
+            progress.update(task, advance=1)
+            yield done.result()
+
+
+@contextmanager
+def _shown(progress: Progress, job: Job) -> Iterator[Any]:
+    with BagReader(job.bag) as bag:
+        seconds = bag.end - bag.start
+    task = progress.add_task(job.bag.name, total=min(job.end or seconds, seconds) - (job.start or 0.0))
+    yield lambda done: progress.update(task, completed=done)
+
+
+def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
+    show_table("topics", ("role", "topic"), describe(replays[0].topics))
+    for each in replays:
+        if each.findings:
+            rows = [(finding.kind, finding.count, finding.first) for finding in each.findings]
+            show_table(f"{each.bag.name}: what is wrong with it", ("finding", "times", "first"), rows)
+    scores = {name: scores_of(replays, name) for name in policy_names(replays)}
+    seconds = sorted({second for each in scores.values() for second in each.error}, key=int)
+    show_table(
+        "plans against what the robot then did",
+        (
+            "policy",
+            "plans",
+            "ADE m",
+            "FDE m",
+            *(f"{s} s m" for s in seconds),
+            "MAOE deg",
+            "heading deg",
+            "jump m",
+            "no",
+        ),
+        (
+            (
+                name,
+                f"{each.scored} of {each.plans}",
+                *(_number(value, 2) for value in (each.ade, each.fde, *(each.error.get(s) for s in seconds))),
+                *(_number(value, 1) for value in (each.maoe, each.heading)),
+                _number((each.jump or {}).get("p50"), 2),
+                _why(found["policies"][name]),
+            )
+            for name, each in scores.items()
+        ),
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _why(policy: dict[str, Any]) -> str:
+    """Refusals, broken rules and pictures that were not planned from."""
+    counts = {**policy["not_planned"], **policy["violations"], **policy["refusals"]}
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
+
+
+def _peak_mib() -> float:
+    """Of this process and, apart from it, its largest worker."""
+    usage = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(usage) / 1024.0

@@ -1,0 +1,195 @@
+"""One bag through several models: who sits on it, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wam_controller.parameters import Value
+from wam_models.data.bag_reader import BagError, BagReader
+from wam_models.data.bags import relative_poses
+from wam_models.data.events import Event, Moved, Picture, Planned, read_events
+from wam_models.data.findings import Findings
+from wam_models.data.topics import Topics, guess_topics, read_topics
+from wam_models.data.track import Track
+from wam_models.evaluation.replay import PlanErrors, PlanOutcome, compare
+from wam_planner.images import ImageError, read_image
+from wam_planner.policy_loading import ready_policy
+from wam_planner.settings import make_config, parse_goal
+from wam_tools.demo.bag import typestore
+from wam_tools.replay.offline_planner import OfflinePlanner, RecordedClock
+
+if TYPE_CHECKING:
+    from wam_models.policy import Policy
+
+RECORDED = "recorded"  # the plans that are in the bag already
+THE_END = "end"  # as a goal: where the robot was when the recording ended
+
+
+@dataclass(frozen=True)
+class Job:
+    """models: name -> checkpoint directory or baseline; settings: of the planner, see wam_planner.settings.PLANNER;
+    topics: a file of them, or None to guess; start, end: s after the first message; every: of the observations that
+    the robot would plan from, one in so many."""
+
+    bag: Path
+    models: Mapping[str, str]
+    settings: Mapping[str, Value]
+    topics: Path | None = None
+    start: float | None = None
+    end: float | None = None
+    every: int = 1
+
+
+@dataclass
+class Replayed:
+    """What one model made of a bag. compared: of each outcome, see wam_models.evaluation.replay; not_planned: pictures
+    that were not planned from, by reason; timings: ms by stage of each plan."""
+
+    model_id: str
+    outcomes: list[PlanOutcome]
+    compared: list[PlanErrors | None]
+    not_planned: dict[str, int] = field(default_factory=dict)
+    timings: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass
+class BagReplay:
+    """seconds: of the part that was replayed; pictures: in it; models: by name, the recorded plans among them where the
+    bag has any."""
+
+    bag: Path
+    topics: Topics
+    seconds: float
+    pictures: int
+    track: Track
+    findings: Findings
+    models: dict[str, Replayed]
+
+
+def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -> BagReplay:
+    """progress: called with the seconds of the bag that are done. Raises ValueError when a model cannot be loaded, and
+    BagError, which is one, when nothing in the bag can be replayed."""
+    policies = {name: _load(model, job.settings) for name, model in job.models.items()}
+    cameras = tuple(dict.fromkeys(camera for policy in policies.values() for camera in policy.spec.cameras))
+    with BagReader(job.bag, typestore) as bag:
+        topics = read_topics(job.topics, bag.channels) if job.topics else guess_topics(bag.channels, cameras)
+        span = _span(bag, job)
+        planners = {name: _planner(policy, job, bag, topics, span) for name, policy in policies.items()}
+        return _ride(bag, topics, span, planners, job.bag, progress)
+
+
+def _load(model: str, settings: Mapping[str, Value]) -> Policy:
+    return ready_policy(
+        model,
+        device=str(settings["device"]),
+        precision=str(settings["precision"]),
+        rung=str(settings["rung"]),
+        candidates=int(settings["candidates"]),
+        steps=int(settings["steps"]),
+        seed=int(settings["seed"]),
+        threads=int(settings["torch_threads"]),
+        instruction=str(settings["instruction"]),
+    )
+
+
+def _span(bag: BagReader, job: Job) -> tuple[float, float]:
+    """s since 1970."""
+    start = bag.start + (job.start or 0.0)
+    end = bag.end if job.end is None else min(bag.start + job.end, bag.end)
+    if not start < end:
+        raise BagError(f"{job.bag} has nothing from {job.start or 0:g} s on: it is {bag.end - bag.start:.1f} s long")
+    return start, end
+
+
+def _planner(policy: Policy, job: Job, bag: BagReader, topics: Topics, span: tuple[float, float]) -> OfflinePlanner:
+    planner = OfflinePlanner(policy, make_config(job.settings, policy.spec), job.every)
+    planner.core.instruction = str(job.settings["instruction"])
+    goal = str(job.settings["goal"])
+    if goal == THE_END:
+        moved = [event for event in read_events(bag, Topics({}, topics.odometry), *span) if isinstance(event, Moved)]
+        if moved:
+            planner.core.aim(moved[-1].pose[:2])
+    elif (wanted := parse_goal(goal)) is not None:
+        planner.core.aim_from_start(*wanted)
+    return planner
+
+
+def _ride(
+    bag: BagReader,
+    topics: Topics,
+    span: tuple[float, float],
+    planners: Mapping[str, OfflinePlanner],
+    path: Path,
+    progress: Callable[[float], None],
+) -> BagReplay:
+    findings = Findings()
+    clock = RecordedClock(findings)
+    moved: list[Moved] = []
+    recorded: list[Planned] = []
+    pictures = 0
+    if not topics.odometry:
+        findings.add("no_odometry", "no odometry: the robot is taken to stand, and no plan can be scored")
+    for event in _standing(read_events(bag, topics, *span), bool(topics.odometry)):
+        now = clock.see(event)
+        image = None
+        if isinstance(event, Picture):
+            pictures += 1
+            image = _decoded(event, findings)
+            progress(max(event.logged - span[0], 0.0))
+        elif isinstance(event, Moved) and topics.odometry:
+            moved.append(event)
+        elif isinstance(event, Planned):
+            recorded.append(event)
+        for planner in planners.values():
+            if (task := planner.see(event, now, image)) is not None:
+                planner.plan(task, now)
+    if not pictures:
+        raise BagError(f"{path} has no picture on {', '.join(topics.cameras.values())} in this span")
+    findings.extend(bag.findings)
+    track = Track([event.stamp for event in moved], [event.pose for event in moved], findings)
+    models = {name: _judged(planner, track) for name, planner in planners.items()}
+    if recorded:
+        outcomes = _placed(recorded, track)
+        models[RECORDED] = Replayed(recorded[-1].model_id, outcomes, [compare(each, track) for each in outcomes])
+    return BagReplay(path, topics, span[1] - span[0], pictures, track, findings, models)
+
+
+def _standing(events: Iterator[Event], moves: bool) -> Iterator[Event]:
+    """The events, with odometry of a robot that stands before each picture unless it `moves`."""
+    for event in events:
+        if isinstance(event, Picture) and not moves:
+            yield Moved(event.logged, event.stamp, "odom", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+        yield event
+
+
+def _decoded(picture: Picture, findings: Findings) -> np.ndarray | ImageError:
+    try:
+        return read_image(picture.message)
+    except ImageError as error:
+        findings.add("unreadable_picture", f"camera {picture.camera} at {picture.stamp:.3f} s: {error}")
+        return error
+
+
+def _judged(planner: OfflinePlanner, track: Track) -> Replayed:
+    return Replayed(
+        planner.policy.spec.model_id,
+        planner.outcomes,
+        [compare(outcome, track) for outcome in planner.outcomes],
+        planner.not_planned,
+        planner.timings,
+    )
+
+
+def _placed(recorded: list[Planned], track: Track) -> list[PlanOutcome]:
+    """Plans of the recording, which are in odom, as seen from where the robot was at their stamps."""
+    places = track.at(np.array([plan.stamp for plan in recorded]))
+    return [
+        PlanOutcome(plan.stamp, place, plan.times, relative_poses(plan.poses, place))
+        for plan, place in zip(recorded, places)
+        if np.isfinite(place).all() and np.isfinite(plan.poses).all() and len(plan.times)
+    ]
