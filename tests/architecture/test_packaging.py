@@ -17,6 +17,7 @@ FIRST_PARTY = {package.name for package in PACKAGES}
 ROSDEP = {
     "PIL": "python3-pil",
     "cv2": "python3-opencv",
+    "jinja2": "python3-jinja2",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "psutil": "python3-psutil",

@@ -32,12 +32,13 @@ class Picture(Event):
 
 @dataclass(frozen=True)
 class Moved(Event):
-    """pose: of base_link in `frame`; twist: in base_link; stamp: s."""
+    """pose: of base_link in `frame`; twist: in base_link; height: m, of base_link in `frame`; stamp: s."""
 
     stamp: float
     frame: str
     pose: Vector
     twist: Vector
+    height: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _calibrated(camera: str) -> Callable[[float, Any], Calibrated]:
 
 def _moved(logged: float, message: Any) -> Moved:
     stamp, pose, twist = motion(message)
-    return Moved(logged, stamp, message.header.frame_id, pose, twist)
+    return Moved(logged, stamp, message.header.frame_id, pose, twist, message.pose.pose.position.z)
 
 
 def _told(logged: float, message: Any) -> Told:

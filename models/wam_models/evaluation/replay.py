@@ -129,12 +129,12 @@ def jumps(plans: Sequence[PlanOutcome]) -> np.ndarray:
             continue
         times, line = np.append(0.0, before.times), np.vstack([np.zeros(2), before.poses[:, :2]])
         wanted = np.stack([np.interp(ahead[common], times, line[:, axis]) for axis in (0, 1)], axis=1)
-        there = _placed(before.pose, wanted) - _placed(after.pose, after.poses[common, :2])
+        there = placed(before.pose, wanted) - placed(after.pose, after.poses[common, :2])
         out.append(float(np.hypot(*there.T).mean()))
     return np.array(out)
 
 
-def _placed(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
+def placed(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (N, 2) of base_link at `pose` in the frame of that pose."""
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
     return pose[:2] + points @ np.array([[cos, sin], [-sin, cos]])

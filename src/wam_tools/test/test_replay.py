@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from bags import IMAGE, write_bag
+from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
 from typer.testing import CliRunner
 
@@ -56,7 +58,7 @@ def test_a_run_scores_alike_however_it_was_recorded(tmp_path, stored):
     assert found["policies"]["constant_velocity"]["scored"] == 16
     assert found["policies"]["constant_velocity"]["fde"] < 0.01
     kinds = [finding["kind"] for finding in found["bags"][0]["findings"]]
-    assert kinds == (["two_clocks"] if "stamp_offset" in stored else [])
+    assert kinds == [*(["two_clocks"] if "stamp_offset" in stored else []), "no_camera_info"]
 
 
 def test_other_names_are_mapped_by_a_file(tmp_path):
@@ -73,7 +75,7 @@ def test_without_odometry_there_are_plans_and_no_scores(tmp_path):
     assert replay(tmp_path).exit_code == 0
     found = metrics(tmp_path)
     assert (found["policies"]["stop"]["plans"], found["policies"]["stop"]["scored"]) == (24, 0)
-    assert [finding["kind"] for finding in found["bags"][0]["findings"]] == ["no_odometry"]
+    assert [finding["kind"] for finding in found["bags"][0]["findings"]] == ["no_odometry", "no_camera_info"]
 
 
 def test_a_span_and_one_in_so_many(tmp_path):
@@ -103,6 +105,48 @@ def test_several_bags_in_several_processes_score_as_one_after_the_other(tmp_path
     assert replay(tmp_path, "--workers", 2).exit_code == 0
     assert metrics(tmp_path) == alone
     assert list(alone["policies"]["stop"]["bags"]) == ["run-0", "run-1", "run-2"]
+
+
+def test_the_report_is_one_file_that_needs_no_network(tmp_path):
+    write_bag(tmp_path / "bag", frames=40, scan=True)  # with camera_info
+    replay(tmp_path, model="baseline:stop")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert 5 <= page.count("data:image/jpeg;base64,") <= 8  # a second apart, of the 7.75 s that can be scored
+    assert page.count("<svg") == 2
+    outside = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(https?:[^"')]*)""", page)
+    assert not outside
+    assert "What stop would have done" in page and "1.6" in page
+
+
+def test_the_predictions_are_a_bag_that_others_read(tmp_path):
+    write_bag(tmp_path / "bag", frames=24)
+    replay(tmp_path)
+    with AnyReader([tmp_path / "out" / "predictions.mcap"]) as reader:
+        paths = {
+            (connection.topic, logged): reader.deserialize(raw, connection.msgtype)
+            for connection, logged, raw in reader.messages()
+        }
+    driven = paths["/replay/driven_path", 0]
+    planned = paths["/replay/constant_velocity/planned_path", 1_000_000_000]
+    assert planned.header.frame_id == "odom" and len(planned.poses) == 9
+    ends = [driven.poses[12].pose.position, planned.poses[-1].pose.position]  # both at 3 s
+    assert (ends[0].x, ends[0].y) == pytest.approx((ends[1].x, ends[1].y), abs=0.01)
+
+
+def test_bags_of_one_name_are_told_apart(tmp_path):
+    for walk in ("first", "second"):
+        write_bag(tmp_path / "bag" / walk / "bag", frames=24)
+    assert replay(tmp_path).exit_code == 0
+    found = metrics(tmp_path)["policies"]["stop"]
+    assert list(found["bags"]) == ["first/bag", "second/bag"]
+    assert sum(each["plans"] for each in found["motions"].values()) == found["scored"] == 32
+
+
+def test_robots_are_not_mixed(tmp_path):
+    write_bag(tmp_path / "bag" / "dog", frames=4)
+    write_bag(tmp_path / "bag" / "car", frames=4, names={IMAGE: "/carla/hero/rgb_front/image/compressed"})
+    done = replay(tmp_path)
+    assert done.exit_code == 1 and "one robot at a time" in done.output
 
 
 def test_a_model_that_is_none_is_refused(tmp_path):

@@ -30,11 +30,18 @@ class Mount:
     pitch: float
 
 
-def draw_plan(image: np.ndarray, plan: np.ndarray, pose: np.ndarray, mount: Mount, width: float = WIDTH) -> np.ndarray:
+def draw_plan(
+    image: np.ndarray,
+    plan: np.ndarray,
+    pose: np.ndarray,
+    mount: Mount,
+    width: float = WIDTH,
+    colour: Colour = PLAN,
+) -> np.ndarray:
     """The camera's image (h, w, 3) with the plan as a band on the ground, as wide as the robot, and its points.
 
     plan: (H, 3) poses in odom; pose: (4,) x, y, z m and yaw rad of base_link in odom when the image was taken;
-    width: m, of the robot.
+    width: m, of the robot; colour: of the band.
     """
     start = np.array([pose[0], pose[1], pose[3]])
     left, right = ribbon(np.vstack([start, plan]), width)
@@ -45,10 +52,10 @@ def draw_plan(image: np.ndarray, plan: np.ndarray, pose: np.ndarray, mount: Moun
         outline = np.vstack([edges[0][seen], edges[1][seen][::-1]])
         if len(outline) >= 3:
             band = image.copy()
-            cv2.fillPoly(band, [_fixed(outline)], PLAN, cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(band, [_fixed(outline)], colour, cv2.LINE_AA, _SHIFT)
             result = cv2.addWeighted(band, 0.45, image, 0.55, 0.0)
             for edge in edges:
-                cv2.polylines(result, [_fixed(edge[seen])], False, PLAN, 2, cv2.LINE_AA, _SHIFT)
+                cv2.polylines(result, [_fixed(edge[seen])], False, colour, 2, cv2.LINE_AA, _SHIFT)
     points = np.column_stack([plan[:, :2], np.zeros(len(plan))])
     pixels, depths = project(points, pose, mount.matrix, mount.position, mount.pitch)
     for pixel, depth in zip(pixels, depths):

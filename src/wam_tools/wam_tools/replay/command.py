@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,10 +24,15 @@ from wam_planner.settings import PLANNER
 from wam_tools.output import console, show_table, write_json
 from wam_tools.replay.job import BagReplay, Job, replay
 from wam_tools.replay.metrics import metrics, policy_names, scores_of, timings
+from wam_tools.replay.predictions import write_predictions
+from wam_tools.replay.report import write_report
 
 app = typer.Typer()
 
-_BASELINES = ("stop", "constant_velocity", "straight")
+_BASELINES = {
+    "go2": ("stop", "constant_velocity", "straight"),
+    "carla": ("stop", "constant_velocity", "lane_blind"),
+}
 _MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
 
 
@@ -41,7 +45,7 @@ def replay_bags(
         list[str] | None,
         typer.Option(help="A bundled model, a checkpoint directory or a baseline; may be given several times."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json and timings.json.")] = Path("out/replay"),
+    out: Annotated[Path, typer.Option(help="Folder for report, metrics and predictions.")] = Path("out/replay"),
     topics: Annotated[Path | None, typer.Option(help="YAML that names the topics; default: guessed and shown.")] = None,
     parameters: Annotated[
         Path | None, typer.Option(help="A file like config/go2.yaml; default: that of the robot in the bag.")
@@ -62,14 +66,17 @@ def replay_bags(
     began = time.monotonic()
     try:
         folders = _bags(bags)
-        robot = _robot(folders[0])
+        robot = _robot(folders)
         settings = _settings(parameters or config_file(f"{robot}.yaml"))
         settings |= {"steps": steps, "seed": seed, "instruction": instruction, "goal": goal}
         asked = _named(model or [_MODELS[robot]])
-        beside = {name: f"baseline:{name}" for name in _BASELINES if name not in asked}
-        job = Job(folders[0], asked | beside, settings, topics, start, end, every)
+        beside = {name: f"baseline:{name}" for name in _BASELINES[robot] if name not in asked}
+        jobs = [
+            Job(bag, name, asked | beside, settings, topics, start, end, every)
+            for bag, name in zip(folders, _told_apart(folders), strict=True)
+        ]
         with Progress(console=console, transient=True) as progress:
-            replays = list(_replays([replace(job, bag=bag) for bag in folders], workers, progress))
+            replays = list(_replays(jobs, workers, progress))
     except ValueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -77,13 +84,16 @@ def replay_bags(
     found = metrics(replays)
     _show(replays, found)
     spent = timings(replays, time.monotonic() - began, _peak_mib())
-    console.print(
-        f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
-        f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; metrics are in {out}."
-    )
-    write_json(out / "timings.json", spent)
     for path in filter(None, (out / "metrics.json", json)):
         write_json(path, found)
+    write_json(out / "timings.json", spent)
+    for each in replays:
+        write_predictions((out if len(replays) == 1 else out / each.name) / "predictions.mcap", each)
+    write_report(out / "report.html", replays, found, spent, next(iter(asked)), robot)
+    console.print(
+        f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
+        f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
+    )
     silent = [name for name, policy in found["policies"].items() if not policy["plans"] and name in asked]
     for name in silent:
         typer.echo(f"{name} never planned: {_why(found['policies'][name])}", err=True)
@@ -100,9 +110,26 @@ def _bags(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _robot(bag: Path) -> str:
-    with BagReader(bag) as opened:
-        return "carla" if any(channel.topic.startswith("/carla/") for channel in opened.channels) else "go2"
+def _told_apart(bags: Sequence[Path]) -> list[str]:
+    """The shortest ends of their paths that differ; `bag`, as runs of the demo call theirs, says nothing alone."""
+    parts = [bag.resolve().parts for bag in bags]
+    for length in range(2 if any(each[-1] == "bag" for each in parts) else 1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError("a bag is named twice: name each of them once")
+
+
+def _robot(bags: Sequence[Path]) -> str:
+    """Whose bags they are: a car's topics are called after CARLA. Raises ValueError when they are of several."""
+    found = set()
+    for path in bags:
+        with BagReader(path) as bag:
+            of_car = any(channel.topic.startswith("/carla/") for channel in bag.channels)
+        found.add("carla" if of_car else "go2")
+    if len(found) > 1:
+        raise ValueError("bags of a car and of a walking robot: replay those of one robot at a time")
+    return found.pop()
 
 
 def _settings(file: Path) -> dict[str, Value]:
@@ -143,7 +170,7 @@ def _replays(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[
 def _shown(progress: Progress, job: Job) -> Iterator[Any]:
     with BagReader(job.bag) as bag:
         seconds = bag.end - bag.start
-    task = progress.add_task(job.bag.name, total=min(job.end or seconds, seconds) - (job.start or 0.0))
+    task = progress.add_task(job.name, total=min(job.end or seconds, seconds) - (job.start or 0.0))
     yield lambda done: progress.update(task, completed=done)
 
 
@@ -152,22 +179,12 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
     for each in replays:
         if each.findings:
             rows = [(finding.kind, finding.count, finding.first) for finding in each.findings]
-            show_table(f"{each.bag.name}: what is wrong with it", ("finding", "times", "first"), rows)
+            show_table(f"{each.name}: what is wrong with it", ("finding", "times", "first"), rows)
     scores = {name: scores_of(replays, name) for name in policy_names(replays)}
     seconds = sorted({second for each in scores.values() for second in each.error}, key=int)
     show_table(
         "plans against what the robot then did",
-        (
-            "policy",
-            "plans",
-            "ADE m",
-            "FDE m",
-            *(f"{s} s m" for s in seconds),
-            "MAOE deg",
-            "heading deg",
-            "jump m",
-            "no",
-        ),
+        ("policy", "plans", "ADE m", "FDE m", *(f"{s} s m" for s in seconds), "MAOE deg", "yaw deg", "jump m"),
         (
             (
                 name,
@@ -175,11 +192,12 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
                 *(_number(value, 2) for value in (each.ade, each.fde, *(each.error.get(s) for s in seconds))),
                 *(_number(value, 1) for value in (each.maoe, each.heading)),
                 _number((each.jump or {}).get("p50"), 2),
-                _why(found["policies"][name]),
             )
             for name, each in scores.items()
         ),
     )
+    why = [(name, _why(policy)) for name, policy in found["policies"].items()]
+    show_table("pictures without a plan, plans not to be driven", ("policy", "reasons"), (row for row in why if row[1]))
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -189,7 +207,7 @@ def _number(value: float | None, digits: int) -> str:
 def _why(policy: dict[str, Any]) -> str:
     """Refusals, broken rules and pictures that were not planned from."""
     counts = {**policy["not_planned"], **policy["violations"], **policy["refusals"]}
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _peak_mib() -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from wam_controller.parameters import Value
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
-from wam_models.data.events import Event, Moved, Picture, Planned, read_events
+from wam_models.data.events import Calibrated, Event, Moved, Picture, Planned, read_events
 from wam_models.data.findings import Findings
 from wam_models.data.topics import Topics, guess_topics, read_topics
 from wam_models.data.track import Track
@@ -32,11 +32,12 @@ THE_END = "end"  # as a goal: where the robot was when the recording ended
 
 @dataclass(frozen=True)
 class Job:
-    """models: name -> checkpoint directory or baseline; settings: of the planner, see wam_planner.settings.PLANNER;
-    topics: a file of them, or None to guess; start, end: s after the first message; every: of the observations that
-    the robot would plan from, one in so many."""
+    """name: of the bag, by which it is told from the others; models: name -> checkpoint directory or baseline;
+    settings: of the planner, see wam_planner.settings.PLANNER; topics: a file of them, or None to guess; start, end: s
+    after the first message; every: of the observations that the robot would plan from, one in so many."""
 
     bag: Path
+    name: str
     models: Mapping[str, str]
     settings: Mapping[str, Value]
     topics: Path | None = None
@@ -59,16 +60,28 @@ class Replayed:
 
 @dataclass
 class BagReplay:
-    """seconds: of the part that was replayed; pictures: in it; models: by name, the recorded plans among them where the
-    bag has any."""
+    """name: see Job; start: s since 1970, and seconds, of the part that was replayed; pictures: in it; height: m, of
+    base_link in `frame`, that of the odometry, the median; camera: what the bag says of the first camera, or None;
+    models: by name, the recorded plans among them where the bag has any."""
 
     bag: Path
+    name: str
     topics: Topics
+    start: float
     seconds: float
     pictures: int
     track: Track
+    height: float
+    frame: str
+    camera: Calibrated | None
     findings: Findings
     models: dict[str, Replayed]
+
+    @property
+    def first_stamp(self) -> float:
+        """s, of the first odometry or plan."""
+        plans = [ride.outcomes[0].stamp for ride in self.models.values() if ride.outcomes]
+        return min([*plans, *self.track.stamps[:1].tolist()], default=self.start)
 
 
 def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -> BagReplay:
@@ -80,7 +93,7 @@ def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -
         topics = read_topics(job.topics, bag.channels) if job.topics else guess_topics(bag.channels, cameras)
         span = _span(bag, job)
         planners = {name: _planner(policy, job, bag, topics, span) for name, policy in policies.items()}
-        return _ride(bag, topics, span, planners, job.bag, progress)
+        return _ride(bag, topics, span, planners, job, progress)
 
 
 def _load(model: str, settings: Mapping[str, Value]) -> Policy:
@@ -124,13 +137,14 @@ def _ride(
     topics: Topics,
     span: tuple[float, float],
     planners: Mapping[str, OfflinePlanner],
-    path: Path,
+    job: Job,
     progress: Callable[[float], None],
 ) -> BagReplay:
     findings = Findings()
     clock = RecordedClock(findings)
     moved: list[Moved] = []
     recorded: list[Planned] = []
+    camera: Calibrated | None = None
     pictures = 0
     if not topics.odometry:
         findings.add("no_odometry", "no odometry: the robot is taken to stand, and no plan can be scored")
@@ -143,20 +157,38 @@ def _ride(
             progress(max(event.logged - span[0], 0.0))
         elif isinstance(event, Moved) and topics.odometry:
             moved.append(event)
+        elif isinstance(event, Calibrated):
+            camera = camera or event
         elif isinstance(event, Planned):
             recorded.append(event)
         for planner in planners.values():
             if (task := planner.see(event, now, image)) is not None:
                 planner.plan(task, now)
     if not pictures:
-        raise BagError(f"{path} has no picture on {', '.join(topics.cameras.values())} in this span")
+        raise BagError(f"{job.bag} has no picture on {', '.join(topics.cameras.values())} in this span")
+    if camera is None:
+        findings.add("no_camera_info", "no camera_info: plans cannot be drawn into the pictures")
     findings.extend(bag.findings)
     track = Track([event.stamp for event in moved], [event.pose for event in moved], findings)
     models = {name: _judged(planner, track) for name, planner in planners.items()}
     if recorded:
         outcomes = _placed(recorded, track)
         models[RECORDED] = Replayed(recorded[-1].model_id, outcomes, [compare(each, track) for each in outcomes])
-    return BagReplay(path, topics, span[1] - span[0], pictures, track, findings, models)
+    height = float(np.median([event.height for event in moved])) if moved else 0.0
+    return BagReplay(
+        bag=job.bag,
+        name=job.name,
+        topics=topics,
+        start=span[0],
+        seconds=span[1] - span[0],
+        pictures=pictures,
+        track=track,
+        height=height,
+        frame=moved[-1].frame if moved else "odom",
+        camera=camera,
+        findings=findings,
+        models=models,
+    )
 
 
 def _standing(events: Iterator[Event], moves: bool) -> Iterator[Event]:

@@ -31,7 +31,7 @@ def metrics(replays: Sequence[BagReplay]) -> dict[str, Any]:
     return {
         "bags": [
             {
-                "bag": replay.bag.name,
+                "bag": replay.name,
                 "seconds": round(replay.seconds, 3),
                 "pictures": replay.pictures,
                 "odometry": len(replay.track),
@@ -62,7 +62,7 @@ def timings(replays: Sequence[BagReplay], wall_seconds: float, peak_mib: float) 
 
 
 def _policy(replays: Sequence[BagReplay], name: str) -> dict[str, Any]:
-    rides = {replay.bag.name: replay.models[name] for replay in replays if name in replay.models}
+    rides = {replay.name: replay.models[name] for replay in replays if name in replay.models}
     not_planned: Counter[str] = Counter()
     for ride in rides.values():
         not_planned.update(ride.not_planned)

@@ -1,0 +1,140 @@
+"""The page that is read after a replay: one file, which needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from wam_tools.replay.figures import errors_over_time, latency_histogram, map_of_plans
+from wam_tools.replay.job import BagReplay
+from wam_tools.replay.metrics import MOTIONS
+from wam_tools.replay.mounts import camera_place
+from wam_tools.replay.worst import worst_moments
+
+
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_report(
+    path: Path, replays: Sequence[BagReplay], found: dict[str, Any], spent: dict[str, Any], main: str, robot: str
+) -> None:
+    """found, spent: see metrics.metrics and metrics.timings; main: the policy that it is about; robot: go2 or carla,
+    whose camera sees the ground as it does."""
+    place = camera_place(robot, max((replay.height for replay in replays), default=0.0))
+    names = list(found["policies"])
+    taken = {name: _plan_milliseconds(replays, name) for name in spent["policies"]}
+    page = _template().render(
+        main=main,
+        bags=found["bags"],
+        seconds=sum(bag["seconds"] for bag in found["bags"]),
+        pictures=sum(bag["pictures"] for bag in found["bags"]),
+        tables=_tables(found, spent),
+        runs=[
+            {
+                "bag": replay.name,
+                "errors": errors_over_time(replay, names),
+                "map": map_of_plans(replay, main),
+            }
+            for replay in replays
+        ],
+        moments=worst_moments(replays, main, place),
+        latency=latency_histogram(slow) if (slow := _that_take_time(taken)) else "",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
+
+
+def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
+    policies = found["policies"]
+    seconds = sorted({second for each in policies.values() for second in each["error"]}, key=int)
+    motions = [motion for motion in MOTIONS if any(motion in each["motions"] for each in policies.values())]
+    tables = [
+        _Table(
+            "All bags",
+            ("policy", "model", "plans", "scored", "ADE m", "FDE m", "MAOE deg", "yaw deg", "jump p50 m", "jump p95 m"),
+            [
+                (
+                    *(name, each["model_id"], str(each["plans"]), str(each["scored"])),
+                    *(_number(each[key], 2) for key in ("ade", "fde")),
+                    *(_number(each[key], 1) for key in ("maoe", "heading")),
+                    *(_number((each["jump"] or {}).get(key), 3) for key in ("p50", "p95")),
+                )
+                for name, each in policies.items()
+            ],
+        ),
+        _Table(
+            "Distance to the truth after so many seconds, m",
+            ("policy", *(f"{second} s" for second in seconds)),
+            [(name, *(_number(each["error"].get(s), 2) for s in seconds)) for name, each in policies.items()],
+        ),
+        _Table(
+            "ADE by what the robot did, m (plans)",
+            ("policy", *motions),
+            [(name, *(_motion(each["motions"].get(m)) for m in motions)) for name, each in policies.items()],
+        ),
+        _Table(
+            "Pictures without a plan, and plans that the robot would not have driven",
+            ("policy", "reason", "times"),
+            [
+                (name, reason, str(count))
+                for name, each in policies.items()
+                for reason, count in {**each["not_planned"], **each["refusals"], **each["violations"]}.items()
+            ],
+        ),
+        _Table(
+            "What is wrong with the recordings",
+            ("bag", "finding", "times", "first"),
+            [
+                (bag["bag"], finding["kind"], str(finding["count"]), finding["first"])
+                for bag in found["bags"]
+                for finding in bag["findings"]
+            ],
+        ),
+        _Table(
+            "How long a plan took here, ms",
+            ("policy", "stage", "p50", "p99"),
+            [
+                (name, stage, _number(each["p50"], 1), _number(each["p99"], 1))
+                for name, of_it in spent["policies"].items()
+                for stage, each in {"all": of_it["plan_ms"], **of_it["stages_ms"]}.items()
+                if each["p99"] > 0.0
+            ],
+        ),
+    ]
+    return [table for table in tables if table.rows and len(table.columns) > 1]
+
+
+def _plan_milliseconds(replays: Sequence[BagReplay], name: str) -> list[float]:
+    rides = (replay.models[name] for replay in replays if name in replay.models)
+    return [sum(stages.values()) for ride in rides for stages in ride.timings]
+
+
+def _that_take_time(taken: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Baselines do not."""
+    return {name: values for name, values in taken.items() if any(value > 0.0 for value in values)}
+
+
+def _motion(scores: dict[str, Any] | None) -> str:
+    return "-" if scores is None else f"{_number(scores['ade'], 2)} ({scores['plans']})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
