@@ -18,7 +18,8 @@ from recipes import recipe_in
 from safetensors.torch import load_file
 
 from wam_models.checkpoint import CheckpointError
-from wam_models.data.bags import BagError, read_run
+from wam_models.data.bag_reader import BagError
+from wam_models.data.bags import read_run
 from wam_models.data.windows import make_windows
 from wam_models.policy import load_policy
 from wam_models.preprocessing import Normaliser

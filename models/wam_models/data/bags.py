@@ -9,21 +9,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.image import message_to_cvimage
 
-IMAGE, ODOMETRY, INSTRUCTION = "/camera/front/image/compressed", "/odom", "/instruction"
-GOAL, LABELS = "/goal", "/expert/trajectory"
-SCAN, CAMERA = "/scan", "/camera/front/camera_info"
-STOP_LINE = "/expert/stop_line"
+from wam_models.data.bag_reader import BagError, BagReader
+from wam_models.data.topics import Topics, guess_topics
+from wam_models.messages import motion, planar_pose, planar_twist, seconds
+
+CAMERA = "front"
+# What only training reads, and only bags of a simulator or a lidar have.
+SCAN, LABELS, STOP_LINE = "/scan", "/expert/trajectory", "/expert/stop_line"
 WHAT_IF = tuple(f"/expert/what_if/{name}" for name in ("odom", "trajectory", "goal", "instruction"))
 # s: pictures farther outside the odometry are left out.
 COVERED = 0.1
-
-
-class BagError(ValueError):
-    """A bag that cannot be used; the text says which, why, and what would mend it."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +108,9 @@ def relative_poses(poses: np.ndarray, origin: np.ndarray) -> np.ndarray:
     return np.stack([x, y, (delta[..., 2] + np.pi) % (2 * np.pi) - np.pi], axis=-1)
 
 
-def read_run(path: Path) -> Run:
-    """The run in the rosbag2 folder `path`, for as long as there is odometry. Raises BagError when there is no usable
-    camera or odometry in it."""
+def read_run(path: Path, topics: Topics | None = None) -> Run:
+    """The run in the rosbag2 folder or file `path`, for as long as there is odometry. topics: what its topics are
+    called, default guessed. Raises BagError when there is no usable camera or odometry in it."""
     images: list[tuple[float, bytes, int]] = []
     told: list[tuple[int, str]] = []
     stop_lines: dict[float, float] = {}
@@ -123,35 +120,31 @@ def read_run(path: Path) -> Run:
     scans: list[tuple[float, np.ndarray]] = []
     bearings = np.zeros(0)
     goal, focal = None, None
-    wanted = {IMAGE, ODOMETRY, INSTRUCTION, GOAL, LABELS, SCAN, CAMERA, STOP_LINE, *WHAT_IF}
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            connections = [c for c in reader.connections if c.topic in wanted]
-            for connection, logged, raw in reader.messages(connections) if connections else ():
-                message = reader.deserialize(raw, connection.msgtype)
-                if connection.topic == IMAGE:
-                    images.append((_seconds(message.header.stamp), message.data.tobytes(), logged))
-                elif connection.topic == ODOMETRY:
-                    motion = _twist(message.twist.twist)
-                    odometry.append(np.array([_seconds(message.header.stamp), *_pose(message.pose.pose), *motion]))
-                elif connection.topic == LABELS:
-                    times = np.array([_seconds(point.time_from_start) for point in message.points])
-                    labels.append((_seconds(message.header.stamp), times, _points(message)))
-                elif connection.topic in asked:
-                    asked[connection.topic].append(_question(message, logged))
-                elif connection.topic == SCAN:
-                    bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
-                    scans.append((_seconds(message.header.stamp), _valid_ranges(message)))
-                elif connection.topic == CAMERA:
-                    focal = float(message.k[0]) / message.width if message.width and message.k[0] > 0 else None
-                elif connection.topic == INSTRUCTION:
-                    told.append((logged, message.data))
-                elif connection.topic == STOP_LINE:
-                    stop_lines[round(_seconds(message.header.stamp), 6)] = float(message.range)
-                else:
-                    goal = (message.pose.position.x, message.pose.position.y)
-    except (AnyReaderError, ReaderError, OSError, KeyError) as error:
-        raise BagError(f"{path} cannot be read ({error}); is it a complete rosbag2 folder?") from error
+    with BagReader(path) as bag:
+        topics = topics or guess_topics(bag.channels, (CAMERA,))
+        camera_info = topics.camera_info.get(CAMERA)
+        for topic, logged, message in bag.messages({*topics.names, LABELS, SCAN, STOP_LINE, *WHAT_IF}):
+            if topic == topics.cameras[CAMERA]:
+                images.append((seconds(message.header.stamp), _encoded(message), logged))
+            elif topic == topics.odometry:
+                stamp, pose, twist = motion(message)
+                odometry.append(np.array([stamp, *pose, *twist]))
+            elif topic == LABELS:
+                times = np.array([seconds(point.time_from_start) for point in message.points])
+                labels.append((seconds(message.header.stamp), times, _points(message)))
+            elif topic in asked:
+                asked[topic].append(_question(message, logged))
+            elif topic == SCAN:
+                bearings = message.angle_min + message.angle_increment * np.arange(len(message.ranges))
+                scans.append((seconds(message.header.stamp), _valid_ranges(message)))
+            elif topic == camera_info:
+                focal = float(message.k[0]) / message.width if message.width and message.k[0] > 0 else None
+            elif topic == topics.instruction:
+                told.append((logged, message.data))
+            elif topic == STOP_LINE:
+                stop_lines[round(seconds(message.header.stamp), 6)] = float(message.range)
+            elif topic == topics.goal:
+                goal = (message.pose.position.x, message.pose.position.y)
     if not images or len(odometry) < 2:
         raise BagError(f"{path} has {len(images)} images and {len(odometry)} odometry messages; it needs both")
     track = _track(path, odometry)
@@ -286,29 +279,22 @@ def _question(message: Any, logged: int) -> tuple[float, Any]:
     pose, or an instruction, which has no stamp but that of the recording."""
     if hasattr(message, "data"):
         return 1e-9 * logged, message.data
-    stamp = _seconds(message.header.stamp)
+    stamp = seconds(message.header.stamp)
     if hasattr(message, "twist"):
-        return stamp, np.array(_twist(message.twist.twist))
+        return stamp, np.array(planar_twist(message.twist.twist))
     if hasattr(message, "points"):
-        times = [_seconds(point.time_from_start) for point in message.points]
+        times = [seconds(point.time_from_start) for point in message.points]
         return stamp, np.column_stack([times, _points(message)])
-    x, y, _ = _pose(message.pose)
+    x, y, _ = planar_pose(message.pose)
     return stamp, np.array([x, y])
 
 
-def _points(message: object) -> np.ndarray:
-    return np.array([_pose(point.pose) for point in message.points])  # type: ignore[attr-defined]
+def _points(message: Any) -> np.ndarray:
+    return np.array([planar_pose(point.pose) for point in message.points])
 
 
-def _twist(twist: object) -> tuple[float, float, float]:
-    return twist.linear.x, twist.linear.y, twist.angular.z  # type: ignore[attr-defined]
-
-
-def _seconds(stamp: object) -> float:
-    return stamp.sec + 1e-9 * stamp.nanosec  # type: ignore[attr-defined]
-
-
-def _pose(pose: object) -> tuple[float, float, float]:
-    q = pose.orientation  # type: ignore[attr-defined]
-    yaw = float(np.arctan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z)))
-    return pose.position.x, pose.position.y, yaw  # type: ignore[attr-defined]
+def _encoded(message: Any) -> bytes:
+    """Of a compressed image as it is; of pixels losslessly."""
+    if hasattr(message, "format"):
+        return bytes(message.data)
+    return cv2.imencode(".png", message_to_cvimage(message, "bgr8"))[1].tobytes()

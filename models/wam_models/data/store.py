@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from wam_models.data.bags import BagError, read_run
+from wam_models.data.bag_reader import BagError
+from wam_models.data.bags import read_run
 from wam_models.data.windows import Windows, make_windows
 from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from wam_models.checkpoint import open_checkpoint
-from wam_models.data.bags import BagError
+from wam_models.data.bag_reader import BagError
 from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
 from wam_models.data.store import WindowStore, bag_folders, open_store
 from wam_models.metis.planning import MetisModel

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from wam_models.data.bags import BagError, read_run
+from wam_models.data.bag_reader import BagError
+from wam_models.data.bags import read_run
 from wam_sim.expert import YardExpert
 from wam_sim.ranging import BEARINGS, scan, segments_of
 from wam_sim.recording import INSTRUCTIONS, SENSORS, record_run

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from wam_models.data.bag_reader import BagError
 from wam_sim.body import WIDTH
-from wam_tools.demo.bag import BagError, Plans, read_recording, typestore
+from wam_tools.demo.bag import Plans, read_recording, typestore
 from wam_tools.demo.course import choose
 from wam_tools.demo.drawing import Mount, TopView, draw_plan
 from wam_tools.demo.metrics import Spread, moving_window, sensor_to_command, spread

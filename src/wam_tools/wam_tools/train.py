@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from wam_models.checkpoint import MANIFEST
-from wam_models.data.bags import BagError
+from wam_models.data.bag_reader import BagError
 from wam_models.runtime.ladder import make_device
 from wam_models.training.recipe import DataSet, Recipe, RecipeError, read_recipe
 from wam_models.training.scale import Processes

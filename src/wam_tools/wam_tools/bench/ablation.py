@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from wam_models.checkpoint import CheckpointError
-from wam_models.data.bags import BagError
+from wam_models.data.bag_reader import BagError
 from wam_models.evaluation.ablation import Difference, Interval, Trial, VariantScores, compare, score_variant
 from wam_models.training.recipe import FinishedAutoencoder, Recipe, RecipeError, read_recipe
 from wam_models.training.train import gather

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from wam_models.data.bag_reader import BagError, BagReader
+from wam_models.messages import planar_pose, planar_twist, seconds
 from wam_planner.bringup import prefix
 
 
@@ -30,10 +31,6 @@ CAR = Names(
     "/carla/ego_vehicle/rgb_front/camera_info",
     "/carla/ego_vehicle/odometry",
 )
-
-
-class BagError(ValueError):
-    """A bag that cannot be used; the text says which and why."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +75,9 @@ def read_recording(path: Path, names: Names = GO2) -> Recording:
     """The bag in the folder `path`. Raises BagError when it cannot be read or holds no camera or odometry."""
     rows: dict[str, list[Any]] = {}
     readers = _READERS | {getattr(names, field): read for field, read in _NAMED.items()}
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            wanted = [connection for connection in reader.connections if connection.topic in readers]
-            for connection, arrival, raw in reader.messages(wanted) if wanted else ():
-                message = reader.deserialize(raw, connection.msgtype)
-                row = readers[connection.topic](message, arrival * 1e-9)
-                rows.setdefault(connection.topic, []).append(row)
-    except (AnyReaderError, OSError) as error:
-        raise BagError(f"{path} cannot be read: {error}") from error
+    with BagReader(path, typestore) as bag:
+        for topic, arrival, message in bag.messages(readers.keys()):
+            rows.setdefault(topic, []).append(readers[topic](message, arrival * 1e-9))
     missing = [topic for topic in (names.images, names.camera_info, names.odometry) if topic not in rows]
     if missing:
         raise BagError(f"{path} holds nothing on {', '.join(missing)}")
@@ -111,19 +102,8 @@ def read_recording(path: Path, names: Names = GO2) -> Recording:
     )
 
 
-def _seconds(stamp: Any) -> float:
-    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
-
-
-def _planar(pose: Any) -> tuple[float, float, float]:
-    q = pose.orientation
-    yaw = float(np.arctan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z)))
-    return pose.position.x, pose.position.y, yaw
-
-
 def _twist(message: Any) -> tuple[float, float, float, float]:
-    twist = message.twist
-    return _seconds(message.header.stamp), twist.linear.x, twist.linear.y, twist.angular.z
+    return seconds(message.header.stamp), *planar_twist(message.twist)
 
 
 def _table(rows: list[Any], columns: int) -> np.ndarray:
@@ -132,14 +112,14 @@ def _table(rows: list[Any], columns: int) -> np.ndarray:
 
 # Field of Names, or topic -> what is kept of a message and the time it arrived.
 _NAMED: dict[str, Callable[[Any, float], Any]] = {
-    "images": lambda m, t: (_seconds(m.header.stamp), m.data.tobytes()),
+    "images": lambda m, t: (seconds(m.header.stamp), m.data.tobytes()),
     "camera_info": lambda m, t: np.array(m.k, dtype=float).reshape(3, 3),
-    "odometry": lambda m, t: (_seconds(m.header.stamp), *_planar(m.pose.pose), m.pose.pose.position.z),
+    "odometry": lambda m, t: (seconds(m.header.stamp), *planar_pose(m.pose.pose), m.pose.pose.position.z),
 }
 _READERS: dict[str, Callable[[Any, float], Any]] = {
-    "/trajectory": lambda m, t: (_seconds(m.header.stamp), t, np.array([_planar(point.pose) for point in m.points])),
+    "/trajectory": lambda m, t: (seconds(m.header.stamp), t, np.array([planar_pose(point.pose) for point in m.points])),
     "/cmd_vel_nav": lambda m, t: _twist(m),
     "/cmd_vel": lambda m, t: _twist(m),
-    "/controller/status": lambda m, t: (_seconds(m.header.stamp), m.plan_age),
-    "/planner/status": lambda m, t: (_seconds(m.header.stamp), m.plans_published, float(np.nansum(m.stage_latency))),
+    "/controller/status": lambda m, t: (seconds(m.header.stamp), m.plan_age),
+    "/planner/status": lambda m, t: (seconds(m.header.stamp), m.plans_published, float(np.nansum(m.stage_latency))),
 }

@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from wam_models.data.bag_reader import BagError
 from wam_planner.bringup import CarlaOptions, Go2Options
 from wam_sim.town.world import TownWorld
 from wam_sim.worlds import YardWorld
 from wam_tools.demo import media
-from wam_tools.demo.bag import CAR, BagError, Recording, read_recording
+from wam_tools.demo.bag import CAR, Recording, read_recording
 from wam_tools.demo.course import choose, choose_towns
 from wam_tools.demo.drive import drive
 from wam_tools.demo.drive_truth import Standing, read_drive
