@@ -32,6 +32,8 @@ def write_bag(
     raw: bool = False,
     storage: StoragePlugin = StoragePlugin.MCAP,
     stamp_offset: float = 0.0,
+    goal_frame: str = "odom",
+    broken_at: int | None = None,
 ) -> None:
     """Images and odometry every `period` s, one instruction, one goal 6 m ahead. told: instructions by the frame that
     they come with, in its stead; stop_at: m along the way of the line at which a light tells to stop, while it is
@@ -40,7 +42,7 @@ def write_bag(
     that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite.
     names: other names of topics, empty for one that is left out; raw: pixels in place of JPEGs, on a topic without
     /compressed; storage: sqlite3 as Humble writes it, without definitions; stamp_offset: s that stamps lie ahead of
-    the recording."""
+    the recording; broken_at: a frame whose JPEG is cut off."""
     t = TYPES.types
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
@@ -86,6 +88,7 @@ def write_bag(
                 image = t["sensor_msgs/msg/Image"](header, 72, 108, "bgr8", 0, 3 * 108, seen.ravel())
             else:
                 jpeg = cv2.imencode(".jpg", seen)[1].ravel()
+                jpeg = jpeg[: len(jpeg) // 2] if i == broken_at else jpeg
                 image = t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg)
             write(IMAGE, nanoseconds, image)
             vector = t["geometry_msgs/msg/Vector3"]
@@ -126,5 +129,7 @@ def write_bag(
                 line = t["sensor_msgs/msg/Range"](header, 1, 0.0, 0.0, float("inf"), metres, float("nan"))
                 write("/expert/stop_line", nanoseconds, line)
             if i == 0:
-                goal = t["geometry_msgs/msg/PoseStamped"](t["std_msgs/msg/Header"](stamp, "odom"), pose(6.0, 0.0, 0.0))
+                goal = t["geometry_msgs/msg/PoseStamped"](
+                    t["std_msgs/msg/Header"](stamp, goal_frame), pose(6.0, 0.0, 0.0)
+                )
                 write("/goal", nanoseconds, goal)

@@ -56,7 +56,7 @@ def test_a_truncated_file_says_what_saves_it(tmp_path):
     write_bag(tmp_path / "bag", frames=12)
     (file,) = (tmp_path / "bag").glob("*.mcap")
     file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(BagError, match="wam bag repair"), BagReader(tmp_path / "bag"):
+    with pytest.raises(BagError, match="mcap recover"), BagReader(tmp_path / "bag"):
         pass
 
 
@@ -129,8 +129,15 @@ def test_a_camera_that_is_not_there_is_named():
     ("text", "words"),
     [
         ("{", "cannot be read"),
-        ("cameras: /camera", "must map"),
         ("cameras: {front: /camera/front/image/compressed}\nspeed: /speed", "must map"),
+        ("cameras: {}", "must map"),
+        ("cameras: /camera/front/image/compressed", "cameras must be a map of cameras to topics"),
+        ("cameras: {front: [/a]}", "cameras must be a map of cameras to topics"),
+        ("cameras: {front: /camera/front/image/compressed}\nodometry: [/odom]", "odometry must be the name of a topic"),
+        (
+            "cameras: {front: /camera/front/image/compressed}\nodometry: /camera/front/image/compressed",
+            "holds sensor_msgs/msg/CompressedImage; nav_msgs/msg/Odometry is needed there",
+        ),
         ("cameras: {front: /nowhere}", "names /nowhere, which the bag does not have; it has /camera/front"),
     ],
 )

@@ -60,8 +60,8 @@ def test_the_largest_angle_counts_and_not_the_mean():
 
 
 def test_who_stands_has_an_error_but_no_angle():
-    found = score([[plan := outcome(arc(TIMES))]], [[compare(plan, track(speed=0.0))]])
-    assert found.maoe is None and found.fde == pytest.approx(math.hypot(3.0 - 0.0, 0.0) - 1.0, abs=1.0)
+    found = score([[plan := outcome(arc(TIMES), pose=np.zeros(3))]], [[compare(plan, track(speed=0.0))]])
+    assert found.maoe is None and found.fde == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

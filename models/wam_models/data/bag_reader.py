@@ -78,11 +78,6 @@ class BagReader:
         """s since 1970, when the last message was recorded; 0 for an empty bag."""
         return 1e-9 * self._store.end_time if self._store.message_count else 0.0
 
-    @property
-    def notes(self) -> dict[str, str]:
-        """What whoever recorded it has written beside the messages."""
-        return dict(self._store.storage.metadata.custom or {})
-
     def messages(
         self, topics: Collection[str] | None = None, start: float | None = None, end: float | None = None
     ) -> Iterator[tuple[str, int, Any]]:
@@ -104,7 +99,7 @@ class BagReader:
             except StopIteration:
                 return
             except Exception as error:  # noqa: BLE001  damaged files fail in any library below
-                self.findings.add("breaks_off", f"{self.path} cannot be read to its end ({error}): `wam bag repair`")
+                self.findings.add("breaks_off", f"{self.path} cannot be read to its end: {error}")
                 return
             try:
                 message = self._readers[connection.msgtype](raw)
@@ -145,7 +140,9 @@ def _storage(path: Path) -> Path:
         if not files:
             raise BagError(f"{path} is no bag: it has neither metadata.yaml nor an .mcap or .db3 file")
         if len(files) > 1:
-            raise BagError(f"{path} has {len(files)} files and no metadata.yaml: `wam bag repair {path}` writes one")
+            raise BagError(
+                f"{path} has {len(files)} files and no metadata.yaml: give one of them, or `ros2 bag reindex` it"
+            )
         return files[0]
     return path
 
@@ -156,6 +153,8 @@ def _opened(path: Path, work: Callable[[], Any]) -> Any:
     except BagError:
         raise
     except ReaderError as error:
-        raise BagError(f"{path} cannot be read ({error}): `wam bag repair {path}` saves what is there") from error
+        raise BagError(
+            f"{path} cannot be read ({error}); was its recording cut off? `mcap recover` saves it"
+        ) from error
     except Exception as error:  # whatever a damaged file makes of the library
         raise BagError(f"{path} cannot be read ({error}): is it a complete rosbag2 folder?") from error

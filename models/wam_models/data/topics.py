@@ -19,6 +19,11 @@ _SINGLE = {
     "goal": ("geometry_msgs/msg/PoseStamped", "goal"),
     "plans": ("wam_msgs/msg/Trajectory", "trajectory"),
 }
+_KINDS = {
+    "cameras": _PIXELS,
+    "camera_info": ("sensor_msgs/msg/CameraInfo",),
+    **{role: (kind,) for role, (kind, _) in _SINGLE.items()},
+}
 # Pictures for other eyes than a camera policy's.
 _NOT_COLOUR = ("depth", "mask", "segment", "label", "infra", "disparity", "thermal", "overlay", "debug", "annotated")
 _SIDES = ("front", "left", "right", "rear", "back")
@@ -46,23 +51,36 @@ class Topics:
 
 def read_topics(path: Path, channels: Sequence[Channel]) -> Topics:
     """From a YAML whose keys are the fields of Topics. Raises BagError when it cannot be read, has another key, or
-    names a topic that the bag does not have."""
+    names a topic that the bag does not have, or has with another type."""
     try:
         said = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BagError(f"{path} cannot be read: {error}") from error
     known = [each.name for each in fields(Topics)]
-    if not isinstance(said, dict) or not said.keys() <= set(known) or not isinstance(said.get("cameras"), dict):
+    if not isinstance(said, dict) or not said.keys() <= set(known) or not said.get("cameras"):
         raise BagError(
             f"{path}: it must map {', '.join(known)} to topics, with `cameras: {{front: /topic}}` at the least"
         )
     filled: dict[str, Any] = {role: value for role, value in said.items() if value}
-    topics = Topics(**filled)
-    recorded = {channel.topic for channel in channels}
-    missing = [str(name) for name in topics.names if name not in recorded]
-    if missing:
-        raise BagError(f"{path} names {', '.join(missing)}, which the bag does not have; it has {_listed(recorded)}")
-    return topics
+    for role, value in filled.items():
+        several = role in ("cameras", "camera_info")
+        names = list(value.values()) if several and isinstance(value, dict) else [value]
+        if several is not isinstance(value, dict) or not all(isinstance(name, str) for name in names):
+            raise BagError(
+                f"{path}: {role} must be {'a map of cameras to topics' if several else 'the name of a topic'}"
+            )
+        for name in names:
+            _check(path, name, _KINDS[role], channels)
+    return Topics(**filled)
+
+
+def _check(path: Path, name: str, kinds: Sequence[str], channels: Sequence[Channel]) -> None:
+    found = next((channel for channel in channels if channel.topic == name), None)
+    if found is None:
+        has = _listed(channel.topic for channel in channels)
+        raise BagError(f"{path} names {name}, which the bag does not have; it has {has}")
+    if found.kind not in kinds or not found.readable:
+        raise BagError(f"{path} names {name}, which holds {found.kind}; {' or '.join(kinds)} is needed there")
 
 
 def guess_topics(channels: Sequence[Channel], cameras: Sequence[str] = ("front",)) -> Topics:

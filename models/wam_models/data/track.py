@@ -34,16 +34,19 @@ class Track:
             findings.add("odometry_out_of_order", f"odometry stamped {first:.3f} s comes after a newer one", backwards)
         _, order = np.unique(rows[:, 0], return_index=True)
         rows = rows[order]
-        self.stamps, self.poses = rows[:, 0], rows[:, 1:]
+        self.stamps, self.poses = rows[:, 0].copy(), rows[:, 1:].copy()
         steps = np.diff(self.stamps)
-        leaps = np.hypot(*np.diff(self.poses[:, :2], axis=0).T) > _LEAP * np.maximum(steps, 1e-3)
-        for kind, bad in (("odometry_gap", steps > _HOLE), ("odometry_leap", leaps)):
+        metres = np.hypot(*np.diff(self.poses[:, :2], axis=0).T)
+        gaps, leaps = steps > _HOLE, metres > _LEAP * np.maximum(steps, 1e-3)
+        for kind, bad, sizes, unit in (("gap", gaps, steps, "s"), ("leap", leaps, metres, "m")):
             if bad.any():
                 at = int(np.argmax(bad))
-                text = f"odometry {kind.rpartition('_')[2]} of {steps[at]:.2f} s after {self.stamps[at]:.3f} s"
-                findings.add(kind, text, int(bad.sum()))
-        self._hole_after = (steps > _HOLE) | leaps
-        self._yaw = np.unwrap(self.poses[:, 2]) if len(self.poses) else self.poses[:, 2]
+                text = f"odometry has a {kind} of {sizes[at]:.2f} {unit} after {self.stamps[at]:.3f} s"
+                findings.add(f"odometry_{kind}", text, int(bad.sum()))
+        self._hole_after = gaps | leaps
+        yaw = np.unwrap(self.poses[:, 2]) if len(self.poses) else self.poses[:, 2]
+        # Interpolation copies what is not in one piece, each time.
+        self._columns = (self.poses[:, 0].copy(), self.poses[:, 1].copy(), yaw)
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -52,7 +55,7 @@ class Track:
         """(T, 3) at `times` (T,) s, yaw in [-pi, pi); NaN outside the recording and in holes."""
         if len(self) < 2:
             return np.full((len(times), 3), math.nan)
-        out = np.stack([np.interp(times, self.stamps, values) for values in (*self.poses[:, :2].T, self._yaw)], axis=1)
+        out = np.stack([np.interp(times, self.stamps, values) for values in self._columns], axis=1)
         out[:, 2] = (out[:, 2] + np.pi) % (2.0 * np.pi) - np.pi
         after = np.searchsorted(self.stamps, times)
         outside = (times < self.stamps[0]) | (times > self.stamps[-1])

@@ -148,8 +148,8 @@ def _angles(planned: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _motion(truth: np.ndarray) -> str:
-    way = float(np.hypot(*np.diff(truth[:, :2], axis=0, prepend=np.zeros((1, 2))).T).sum())
-    if way < _STANDS and abs(truth[-1, 2]) < _STANDS:
+    away = float(np.hypot(*truth[:, :2].T).max())
+    if away < _STANDS and abs(truth[-1, 2]) < _STANDS:
         return "standing"
     if abs(truth[-1, 2]) > _TURNS:
         return "left" if truth[-1, 2] > 0 else "right"

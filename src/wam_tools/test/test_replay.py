@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from bags import IMAGE, write_bag
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
@@ -50,7 +52,42 @@ def test_two_runs_write_the_same_bytes(tmp_path):
     assert (tmp_path / "out" / "metrics.json").read_bytes() == first
 
 
-@pytest.mark.parametrize("stored", [{"raw": True}, {"storage": StoragePlugin.SQLITE3}, {"stamp_offset": 1e6}])
+def test_a_goal_in_another_frame_is_not_taken(tmp_path):
+    write_bag(tmp_path / "bag", frames=8, goal_frame="map")
+    done = replay(tmp_path, model="baseline:straight")
+    assert done.exit_code == 1 and "goal_missing 8" in done.output and "goal_in_other_frame" in done.output
+
+
+def test_one_bad_bag_does_not_lose_the_others(tmp_path):
+    write_bag(tmp_path / "bag" / "good", frames=24)
+    write_bag(tmp_path / "bag" / "blind", frames=24, names={IMAGE: ""})
+    done = replay(tmp_path)
+    assert done.exit_code == 1
+    assert list(metrics(tmp_path)["failed"]) == ["blind"]
+    assert metrics(tmp_path)["policies"]["stop"]["scored"] == 16
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_replayed(tmp_path):
+    write_bag(tmp_path / "bag", frames=4)
+    (tmp_path / "out").write_text("a file")
+    done = replay(tmp_path)
+    assert done.exit_code == 1 and "File exists" in done.output and "topics" not in done.output
+
+
+def test_parameters_of_the_file_hold_unless_an_option_says_otherwise(tmp_path):
+    write_bag(tmp_path / "bag", frames=8, names={"/goal": ""})
+    parameters = {"goal": "3.0,0.0", "use_sim_time": True}
+    text = yaml.safe_dump({"/**/planner": {"ros__parameters": parameters}})
+    (tmp_path / "robot.yaml").write_text(text)
+    assert replay(tmp_path, "--parameters", tmp_path / "robot.yaml", model="baseline:straight").exit_code == 0
+    done = replay(tmp_path, "--steps", 101)
+    assert done.exit_code == 1 and "steps is 101" in done.output
+
+
+@pytest.mark.parametrize(
+    "stored", [{"raw": True}, {"storage": StoragePlugin.SQLITE3}, {"stamp_offset": 1e6}, {"stamp_offset": 0.5}]
+)
 def test_a_run_scores_alike_however_it_was_recorded(tmp_path, stored):
     write_bag(tmp_path / "bag", frames=24, **stored)
     assert replay(tmp_path).exit_code == 0
@@ -90,11 +127,13 @@ def test_a_goal_of_the_bag_of_the_user_and_where_it_ended(tmp_path):
     write_bag(tmp_path / "bag", frames=24, names={"/goal": ""})
     done = replay(tmp_path, model="baseline:straight")
     assert done.exit_code == 1 and "straight never planned: goal_missing 24" in done.output
+    shutil.rmtree(tmp_path / "bag")
+    write_bag(tmp_path / "bag", frames=24)  # with a goal ahead
     scores = []
-    for goal in ("end", "-4.0,0.0"):
-        assert replay(tmp_path, "--goal", goal, model="baseline:straight").exit_code == 0
+    for words in ((), ("--goal", "end"), ("--goal", "-4.0,0.0")):
+        assert replay(tmp_path, *words, model="baseline:straight").exit_code == 0
         scores.append(metrics(tmp_path)["policies"]["straight"]["fde"])
-    assert scores[0] < 0.5 < scores[1]
+    assert scores[1] < 0.5 < scores[0] < scores[2]
 
 
 def test_several_bags_in_several_processes_score_as_one_after_the_other(tmp_path):
@@ -115,7 +154,8 @@ def test_the_report_is_one_file_that_needs_no_network(tmp_path):
     assert page.count("<svg") == 2
     outside = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(https?:[^"')]*)""", page)
     assert not outside
-    assert "What stop would have done" in page and "1.6" in page
+    assert "What stop would have done" in page
+    assert re.search(r"<td>stop</td><td>0\.8\d</td><td>1\.5\d</td>", page)  # m after 2 s of 0.8 m/s
 
 
 def test_the_predictions_are_a_bag_that_others_read(tmp_path):
@@ -153,3 +193,13 @@ def test_a_model_that_is_none_is_refused(tmp_path):
     write_bag(tmp_path / "bag", frames=4)
     done = replay(tmp_path, model="baseline:clever")
     assert done.exit_code == 1 and "no baseline is called 'clever'" in done.output
+
+
+def test_a_broken_picture_is_counted_and_the_rest_is_planned_from(tmp_path):
+    write_bag(tmp_path / "bag", frames=12, broken_at=5)
+    assert replay(tmp_path).exit_code == 0
+    found = metrics(tmp_path)
+    assert found["policies"]["stop"]["plans"] == 11
+    assert found["policies"]["stop"]["not_planned"] == {"unreadable": 1}
+    kinds = {finding["kind"]: finding["count"] for finding in found["bags"][0]["findings"]}
+    assert kinds == {"unreadable_picture": 1, "no_camera_info": 1}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -50,10 +51,13 @@ def replay_bags(
     parameters: Annotated[
         Path | None, typer.Option(help="A file like config/go2.yaml; default: that of the robot in the bag.")
     ] = None,
-    instruction: Annotated[str, typer.Option(help="What to do, until the bag says something else.")] = "",
-    goal: Annotated[str, typer.Option(help="x,y in m from the start, or `end`, where the recording ended.")] = "",
-    steps: Annotated[int, typer.Option(min=0, help="Flow steps a plan; 0: the model's own.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise a plan starts from.")] = 0,
+    instruction: Annotated[str | None, typer.Option(help="What to do, whatever the bag says.")] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(help="x,y in m from the start, or `end`, where it ended, whatever the bag says."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Flow steps a plan; 0: the model's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the noise a plan starts from.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Plan from one in so many of the robot's observations.")] = 1,
     start: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
     end: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
@@ -67,29 +71,34 @@ def replay_bags(
     try:
         folders = _bags(bags)
         robot = _robot(folders)
-        settings = _settings(parameters or config_file(f"{robot}.yaml"))
-        settings |= {"steps": steps, "seed": seed, "instruction": instruction, "goal": goal}
+        settings = _settings(parameters or config_file(f"{robot}.yaml"), {"steps": steps, "seed": seed})
         asked = _named(model or [_MODELS[robot]])
         beside = {name: f"baseline:{name}" for name in _BASELINES[robot] if name not in asked}
         jobs = [
-            Job(bag, name, asked | beside, settings, topics, start, end, every)
+            Job(bag, name, asked | beside, settings, topics, start, end, every, instruction, goal)
             for bag, name in zip(folders, _told_apart(folders), strict=True)
         ]
+        out.mkdir(parents=True, exist_ok=True)
+        failed: dict[str, str] = {}
         with Progress(console=console, transient=True) as progress:
-            replays = list(_replays(jobs, workers, progress))
-    except ValueError as error:
+            replays = list(_replays(jobs, workers, progress, failed))
+    except (ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+    for reason in failed.values():
+        typer.echo(reason, err=True)
+    if not replays:
+        raise typer.Exit(1)
     replays.sort(key=lambda each: folders.index(each.bag))
-    found = metrics(replays)
+    found = metrics(replays, failed)
     _show(replays, found)
     spent = timings(replays, time.monotonic() - began, _peak_mib())
     for path in filter(None, (out / "metrics.json", json)):
         write_json(path, found)
     write_json(out / "timings.json", spent)
-    for each in replays:
-        write_predictions((out if len(replays) == 1 else out / each.name) / "predictions.mcap", each)
     write_report(out / "report.html", replays, found, spent, next(iter(asked)), robot)
+    for each in replays:
+        write_predictions((out if len(jobs) == 1 else out / each.name) / "predictions.mcap", each)
     console.print(
         f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
         f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
@@ -97,7 +106,7 @@ def replay_bags(
     silent = [name for name, policy in found["policies"].items() if not policy["plans"] and name in asked]
     for name in silent:
         typer.echo(f"{name} never planned: {_why(found['policies'][name])}", err=True)
-    if silent:
+    if silent or failed:
         raise typer.Exit(1)
 
 
@@ -105,8 +114,9 @@ def _bags(paths: Sequence[Path]) -> list[Path]:
     """Raises BagError for a folder without a bag."""
     found = []
     for path in paths:
-        whole = not path.is_dir() or (path / "metadata.yaml").exists() or any(path.glob("*.mcap"))
-        found += [path] if whole else bag_folders([path])
+        loose = [] if (path / "metadata.yaml").exists() else sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
+        whole = not path.is_dir() or (path / "metadata.yaml").exists()
+        found += loose or ([path] if whole else bag_folders([path]))
     return found
 
 
@@ -132,8 +142,11 @@ def _robot(bags: Sequence[Path]) -> str:
     return found.pop()
 
 
-def _settings(file: Path) -> dict[str, Value]:
-    said = read_parameters(file, "planner")
+def _settings(file: Path, options: Mapping[str, Value | None]) -> dict[str, Value]:
+    """What the file says, and above it the options that are given. Raises ValueError with the rule."""
+    given = {name: value for name, value in options.items() if value is not None}
+    said = {**read_parameters(file, "planner"), **given}
+    said.pop("use_sim_time", None)  # every node has it; a recording is its own clock
     unknown = sorted(said.keys() - {each.name for each in PLANNER})
     wrong = [f"unknown parameter {name}" for name in unknown]
     wrong += [each.violation(said[each.name]) for each in PLANNER if each.name in said]
@@ -152,18 +165,26 @@ def _named(models: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _replays(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[BagReplay]:
+def _replays(jobs: Sequence[Job], workers: int, progress: Progress, failed: dict[str, str]) -> Iterator[BagReplay]:
+    """failed: takes the name of each bag that could not be replayed, and why; the others are not lost with it."""
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
-            with _shown(progress, job) as show:
-                yield replay(job, show)
+            try:
+                with _shown(progress, job) as show:
+                    yield replay(job, show)
+            except ValueError as error:
+                failed[job.name] = str(error)
         return
     task = progress.add_task("bags", total=len(jobs))
     # Not forked: torch's threads do not survive that.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(replay, job) for job in jobs]):
+        names = {pool.submit(replay, job): job.name for job in jobs}
+        for done in as_completed(names):
             progress.update(task, advance=1)
-            yield done.result()
+            try:
+                yield done.result()
+            except (ValueError, BrokenProcessPool) as error:
+                failed[names[done]] = f"{names[done]}: {error}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 from wam_controller.parameters import Value
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
-from wam_models.data.events import Calibrated, Event, Moved, Picture, Planned, read_events
+from wam_models.data.events import Aimed, Calibrated, Event, Moved, Picture, Planned, Told, read_events
 from wam_models.data.findings import Findings
 from wam_models.data.topics import Topics, guess_topics, read_topics
 from wam_models.data.track import Track
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from wam_models.policy import Policy
 
 RECORDED = "recorded"  # the plans that are in the bag already
+_FIRST = 200  # events by which two clocks are told from one
 THE_END = "end"  # as a goal: where the robot was when the recording ended
 
 
@@ -34,7 +36,8 @@ THE_END = "end"  # as a goal: where the robot was when the recording ended
 class Job:
     """name: of the bag, by which it is told from the others; models: name -> checkpoint directory or baseline;
     settings: of the planner, see wam_planner.settings.PLANNER; topics: a file of them, or None to guess; start, end: s
-    after the first message; every: of the observations that the robot would plan from, one in so many."""
+    after the first message; every: of the observations that the robot would plan from, one in so many; instruction,
+    goal: instead of what the settings and the bag say, a goal also THE_END."""
 
     bag: Path
     name: str
@@ -44,6 +47,8 @@ class Job:
     start: float | None = None
     end: float | None = None
     every: int = 1
+    instruction: str | None = None
+    goal: str | None = None
 
 
 @dataclass
@@ -92,7 +97,11 @@ def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -
     with BagReader(job.bag, typestore) as bag:
         topics = read_topics(job.topics, bag.channels) if job.topics else guess_topics(bag.channels, cameras)
         span = _span(bag, job)
-        planners = {name: _planner(policy, job, bag, topics, span) for name, policy in policies.items()}
+        missing = [camera for camera in cameras if camera not in topics.cameras]
+        if missing:
+            raise BagError(f"{job.topics} names no camera {missing[0]!r}, which the models want")
+        end = _end(job.bag, topics, span) if job.goal == THE_END else None
+        planners = {name: _planner(policy, job, end) for name, policy in policies.items()}
         return _ride(bag, topics, span, planners, job, progress)
 
 
@@ -119,15 +128,22 @@ def _span(bag: BagReader, job: Job) -> tuple[float, float]:
     return start, end
 
 
-def _planner(policy: Policy, job: Job, bag: BagReader, topics: Topics, span: tuple[float, float]) -> OfflinePlanner:
+def _end(path: Path, topics: Topics, span: tuple[float, float]) -> tuple[float, float] | None:
+    """(x, y) m of base_link in odom when the recording ended; with a reader of its own, which counts for itself."""
+    with BagReader(path, typestore) as bag:
+        last = None
+        for event in read_events(bag, Topics({}, topics.odometry), *span):
+            last = event if isinstance(event, Moved) else last
+    return None if last is None else last.pose[:2]
+
+
+def _planner(policy: Policy, job: Job, end: tuple[float, float] | None) -> OfflinePlanner:
     planner = OfflinePlanner(policy, make_config(job.settings, policy.spec), job.every)
-    planner.core.instruction = str(job.settings["instruction"])
-    goal = str(job.settings["goal"])
-    if goal == THE_END:
-        moved = [event for event in read_events(bag, Topics({}, topics.odometry), *span) if isinstance(event, Moved)]
-        if moved:
-            planner.core.aim(moved[-1].pose[:2])
-    elif (wanted := parse_goal(goal)) is not None:
+    planner.core.instruction = str(job.settings["instruction"]) if job.instruction is None else job.instruction
+    if end is not None:
+        planner.core.aim(end)
+    goal = str(job.settings["goal"]) if job.goal is None else job.goal
+    if goal != THE_END and (wanted := parse_goal(goal)) is not None:
         planner.core.aim_from_start(*wanted)
     return planner
 
@@ -141,14 +157,18 @@ def _ride(
     progress: Callable[[float], None],
 ) -> BagReplay:
     findings = Findings()
-    clock = RecordedClock(findings)
     moved: list[Moved] = []
     recorded: list[Planned] = []
     camera: Calibrated | None = None
     pictures = 0
     if not topics.odometry:
         findings.add("no_odometry", "no odometry: the robot is taken to stand, and no plan can be scored")
-    for event in _standing(read_events(bag, topics, *span), bool(topics.odometry)):
+    # Nothing is left out where no span was asked for; as floats, its ends are a fraction of a microsecond off.
+    asked = (None if job.start is None else span[0], None if job.end is None else span[1])
+    events = _standing(read_events(bag, topics, *asked), bool(topics.odometry))
+    first = list(islice(events, _FIRST))
+    clock = RecordedClock(first, next(iter(planners.values())).config.buffer, findings)
+    for event in chain(first, events):
         now = clock.see(event)
         image = None
         if isinstance(event, Picture):
@@ -157,10 +177,18 @@ def _ride(
             progress(max(event.logged - span[0], 0.0))
         elif isinstance(event, Moved) and topics.odometry:
             moved.append(event)
-        elif isinstance(event, Calibrated):
+        elif isinstance(event, Calibrated) and event.camera == next(iter(topics.cameras)):
             camera = camera or event
         elif isinstance(event, Planned):
             recorded.append(event)
+        elif isinstance(event, Aimed) and event.frame != (frame := moved[-1].frame if moved else "odom"):
+            text = f"the goal at {event.logged:.3f} s is in {event.frame!r}, odometry in {frame!r}: not taken"
+            findings.add("goal_in_other_frame", text)
+            continue
+        if (isinstance(event, Aimed) and job.goal is not None) or (
+            isinstance(event, Told) and job.instruction is not None
+        ):
+            continue
         for planner in planners.values():
             if (task := planner.see(event, now, image)) is not None:
                 planner.plan(task, now)

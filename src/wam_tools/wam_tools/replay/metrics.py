@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,9 +26,11 @@ def scores_of(replays: Sequence[BagReplay], name: str) -> OpenLoopScores:
     return score([ride.outcomes for ride in rides], [ride.compared for ride in rides])
 
 
-def metrics(replays: Sequence[BagReplay]) -> dict[str, Any]:
-    """What metrics.json holds. Lengths in m, angles in deg, times in s."""
+def metrics(replays: Sequence[BagReplay], failed: Mapping[str, str]) -> dict[str, Any]:
+    """What metrics.json holds. Lengths in m, angles in deg, times in s. failed: bags that could not be replayed, and
+    why."""
     return {
+        "failed": dict(sorted(failed.items())),
         "bags": [
             {
                 "bag": replay.name,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,36 +16,39 @@ from wam_models.policy import Policy
 from wam_models.types import Plan, Refusal
 from wam_planner.continuity import CheckedPlan, PlanChain
 from wam_planner.images import ImageError
-from wam_planner.observation_buffer import Verdict
+from wam_planner.observation_buffer import BufferConfig, Verdict
 from wam_planner.planner_core import Outcome, PlannerConfig, PlannerCore, PlanTask
 
-# s between when something was stamped and when it was recorded, beyond which these are two clocks: simulated time in a
-# bag recorded on the wall's, or a robot whose clock nobody set.
-_ONE_CLOCK = 2.0
+# s between two looks at what there is to plan from, as the node's status timer has it.
+_LOOK_PERIOD = 0.1
+_ODOMETRY_LACKS = (Verdict.WAITING.name.lower(), Verdict.UNSYNCED.name.lower())
+# s by which a stamp may be older than the one before it without the recording having begun anew.
+_RESTART = 1.0
 
 
 class RecordedClock:
     """What time it was on the robot at each event: the recorder's clock where stamps are of the same one, so that what
-    came late is late again; the newest stamp otherwise."""
+    came late is late again; the newest stamp otherwise, as with simulated time, or a recorder with a clock of its own.
+    """
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self._by_stamps: bool | None = None
+    def __init__(self, first: Sequence[Event], config: BufferConfig, findings: Findings) -> None:
+        """first: events from which it can be told whether there is one clock."""
+        late = [event.logged - event.stamp for event in first if isinstance(event, (Picture, Moved))]
+        late = [seconds for seconds in late if math.isfinite(seconds)]
+        middle = statistics.median(late) if late else 0.0
+        self._by_stamps = not -config.future_tolerance <= middle <= config.max_frame_age
+        if self._by_stamps:
+            text = f"what is recorded was stamped {middle:.3f} s before, in the middle: the stamps are the clock"
+            findings.add("two_clocks", text)
         self.now = -math.inf
 
     def see(self, event: Event) -> float:
         """s at this event."""
-        stamp = getattr(event, "stamp", None)
-        if self._by_stamps is None and stamp is not None:
-            self._by_stamps = not abs(event.logged - stamp) < _ONE_CLOCK
-            if self._by_stamps:
-                text = f"what is stamped {stamp:.3f} s was recorded at {event.logged:.3f} s: the stamps are the clock"
-                self._findings.add("two_clocks", text)
         if not self._by_stamps:
             self.now = event.logged
-        elif stamp is not None and math.isfinite(stamp):
-            # A recording that begins anew takes its clock back with it.
-            self.now = stamp if stamp > self.now or self.now - stamp > _ONE_CLOCK else self.now
+        elif isinstance(event, (Picture, Moved)) and math.isfinite(event.stamp):
+            newer = event.stamp > self.now or self.now - event.stamp > _RESTART
+            self.now = event.stamp if newer else self.now
         return self.now
 
 
@@ -56,11 +61,13 @@ class OfflinePlanner:
         self.policy = policy
         self.outcomes: list[PlanOutcome] = []
         self.timings: list[dict[str, float]] = []
+        self.config = config
         self.core = PlannerCore(config)
         self._chain = PlanChain(policy, config.limits, config.dt, config.commit)
         self._every, self._asked = every, 0
         self._lost: Counter[str] = Counter()
         self._waits = ""  # why the newest picture has not been planned from, while it still may be
+        self._looked = -math.inf
 
     @property
     def not_planned(self) -> dict[str, int]:
@@ -72,15 +79,17 @@ class OfflinePlanner:
         """What to plan from after this event, if anything. image: of a Picture, or why it has none."""
         if isinstance(event, Moved):
             self.core.add_odometry(now, event.stamp, event.pose, event.twist)
-            # The node looks again ten times a second: a picture whose odometry came after it is not lost.
-            return self._consider(now) if self._waits else None
+            # The node looks again from time to time: a picture whose odometry came after it is not lost.
+            again = self._waits in _ODOMETRY_LACKS or now - self._looked >= _LOOK_PERIOD
+            return self._consider(now) if self._waits and again else None
         if isinstance(event, Told):
             self.core.instruction = event.text
         elif isinstance(event, Aimed):
             self.core.aim(event.goal)
         elif isinstance(event, Picture) and event.camera in self.policy.spec.cameras:
-            self._lost.update([self._waits] if self._waits else [])
-            self._waits = ""
+            if event.camera == self.policy.spec.cameras[0]:  # the others complete it
+                self._lost.update([self._waits] if self._waits else [])
+                self._waits = ""
             if self._take(event, now, image):
                 return self._consider(now)
         return None
@@ -99,7 +108,7 @@ class OfflinePlanner:
         elif isinstance(answer, Refusal):
             self.outcomes.append(PlanOutcome(stamp, pose, refusal=answer.reason.value))
         else:
-            self.outcomes.append(PlanOutcome(stamp, pose, refusal=f"failed: {type(answer).__name__}: {answer}"))
+            self.outcomes.append(PlanOutcome(stamp, pose, refusal=f"failed: {type(answer).__name__}"))
 
     def _take(self, picture: Picture, now: float, image: np.ndarray | ImageError | None) -> bool:
         """Whether the buffer has it."""
@@ -113,6 +122,7 @@ class OfflinePlanner:
         return fault is None
 
     def _consider(self, now: float) -> PlanTask | None:
+        self._looked = now
         task = self.core.consider(now, rivals=0)
         report = self.core.report
         self._waits = "" if report.verdict is Verdict.FRESH else report.verdict.name.lower()

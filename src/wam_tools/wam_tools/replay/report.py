@@ -99,6 +99,7 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
                 for reason, count in {**each["not_planned"], **each["refusals"], **each["violations"]}.items()
             ],
         ),
+        _Table("Bags that could not be replayed", ("bag", "why"), list(found["failed"].items())),
         _Table(
             "What is wrong with the recordings",
             ("bag", "finding", "times", "first"),
