@@ -14,7 +14,7 @@ from wam_planner.policy_loading import ready_policy
 
 SPEC = PolicySpec("test@1+0", ("front", "left"), 3, 0.5, (64, 96), 8, 0.25, True)
 LOADED = {"device": "cpu", "precision": "float32", "rung": "cached", "candidates": 1, "seed": 7, "threads": 1}
-SETTINGS = {**LOADED, "steps": 0, "instruction": ""}
+SETTINGS = {**LOADED, "model": "some/model", "torch_threads": 1, "steps": 0, "instruction": ""}
 
 
 class Stub(Policy):
@@ -54,7 +54,7 @@ def loads(monkeypatch: pytest.MonkeyPatch, policy: Policy | Exception) -> list[d
 def test_it_is_loaded_and_prepared_for_the_instruction_of_the_deployment(monkeypatch, instruction):
     policy = Stub()
     calls = loads(monkeypatch, policy)
-    assert ready_policy("some/model", **{**SETTINGS, "instruction": instruction}) is policy
+    assert ready_policy({**SETTINGS, "instruction": instruction}) is policy
     assert calls == [{"model": "some/model", "steps": None, **LOADED}]
     assert policy.prepared == [instruction]
 
@@ -64,22 +64,22 @@ def test_weights_that_were_never_trained_move_no_robot(monkeypatch):
     policy.spec = replace(SPEC, trained=False)
     loads(monkeypatch, policy)
     with pytest.raises(ValueError, match="never trained"):
-        ready_policy("some/model", **SETTINGS)
+        ready_policy(SETTINGS)
     assert not policy.prepared
 
 
 def test_what_is_loaded_is_out_of_the_collectors_way(monkeypatch):
     loads(monkeypatch, Stub())
-    ready_policy("some/model", **SETTINGS)
+    ready_policy(SETTINGS)
     assert gc.get_freeze_count() > 0
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch):
     loads(monkeypatch, ModuleNotFoundError("No module named 'torch'", name="torch"))
     with pytest.raises(ValueError, match="torch is not installed"):
-        ready_policy("some/model", **SETTINGS)
+        ready_policy(SETTINGS)
 
 
 def test_no_model_at_all_says_what_to_set():
     with pytest.raises(ValueError, match="set the parameter model"):
-        ready_policy("", **SETTINGS)
+        ready_policy({**SETTINGS, "model": ""})

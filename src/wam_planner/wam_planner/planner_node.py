@@ -56,17 +56,7 @@ class PlannerNode(ManagedNode):
         """See ManagedNode. Loads and prepares the model: seconds."""
         self._settings = settings
         self._goal_from_start = parse_goal(str(settings["goal"]))
-        self._policy = ready_policy(
-            str(settings["model"]),
-            device=str(settings["device"]),
-            precision=str(settings["precision"]),
-            rung=str(settings["rung"]),
-            candidates=int(settings["candidates"]),
-            steps=int(settings["steps"]),
-            seed=int(settings["seed"]),
-            threads=int(settings["torch_threads"]),
-            instruction=str(settings["instruction"]),
-        )
+        self._policy = ready_policy(settings)
         self._config = make_config(settings, self._policy.spec)
         self._trajectory = self.create_publisher(Trajectory, "trajectory", qos.PLAN)
         self._candidates = self.create_publisher(TrajectoryCandidates, "trajectory_candidates", qos.PLAN)

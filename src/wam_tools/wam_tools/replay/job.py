@@ -92,7 +92,7 @@ class BagReplay:
 def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -> BagReplay:
     """progress: called with the seconds of the bag that are done. Raises ValueError when a model cannot be loaded, and
     BagError, which is one, when nothing in the bag can be replayed."""
-    policies = {name: _load(model, job.settings) for name, model in job.models.items()}
+    policies = {name: ready_policy({**job.settings, "model": model}) for name, model in job.models.items()}
     cameras = tuple(dict.fromkeys(camera for policy in policies.values() for camera in policy.spec.cameras))
     with BagReader(job.bag, typestore) as bag:
         topics = read_topics(job.topics, bag.channels) if job.topics else guess_topics(bag.channels, cameras)
@@ -103,20 +103,6 @@ def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -
         end = _end(job.bag, topics, span) if job.goal == THE_END else None
         planners = {name: _planner(policy, job, end) for name, policy in policies.items()}
         return _ride(bag, topics, span, planners, job, progress)
-
-
-def _load(model: str, settings: Mapping[str, Value]) -> Policy:
-    return ready_policy(
-        model,
-        device=str(settings["device"]),
-        precision=str(settings["precision"]),
-        rung=str(settings["rung"]),
-        candidates=int(settings["candidates"]),
-        steps=int(settings["steps"]),
-        seed=int(settings["seed"]),
-        threads=int(settings["torch_threads"]),
-        instruction=str(settings["instruction"]),
-    )
 
 
 def _span(bag: BagReader, job: Job) -> tuple[float, float]:
