@@ -6,14 +6,14 @@ setup:
 
 build: setup
 
-# What uses neither a network nor the clock runs side by side; nodes and processes then have the machine to themselves.
+# What uses neither a network nor the clock runs side by side; nodes, processes and what is timed then have the machine to
+# themselves.
 SIDE_BY_SIDE := models/test src/wam_sim/test src/wam_tools/test tests/architecture
-ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test tests/*)) \
-    $(wildcard src/wam_sim/test/test_virtual_*.py) src/wam_tools/test/test_bench_bridge.py
+TIMED := $(wildcard src/wam_sim/test/test_virtual_*.py) $(wildcard src/wam_tools/test/test_bench_[bp]*.py)
+ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test tests/*)) $(TIMED)
 
 test: setup
-	OMP_NUM_THREADS=1 scripts/run python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) \
-	    --ignore-glob='*/test_virtual_*.py' --ignore-glob='*/test_bench_bridge.py'
+	OMP_NUM_THREADS=1 scripts/run python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) $(TIMED:%=--ignore=%)
 	scripts/run python -m pytest $(ALONE)
 	scripts/test_other_pythons.sh
 
