@@ -156,5 +156,5 @@ def _opened(path: Path, work: Callable[[], Any]) -> Any:
         raise BagError(
             f"{path} cannot be read ({error}); was its recording cut off? `mcap recover` saves it"
         ) from error
-    except Exception as error:  # whatever a damaged file makes of the library
+    except Exception as error:  # damaged files fail in any library below; told as one kind, with the cause
         raise BagError(f"{path} cannot be read ({error}): is it a complete rosbag2 folder?") from error

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from wam_controller.parameter_files import read_parameters
 from wam_controller.parameters import Value
@@ -24,7 +24,7 @@ from wam_planner.bringup import CarlaOptions, Go2Options, config_file, find_mode
 from wam_planner.settings import PLANNER
 from wam_tools.output import console, show_table, write_json
 from wam_tools.replay.job import BagReplay, Job, replay
-from wam_tools.replay.metrics import metrics, policy_names, scores_of, timings
+from wam_tools.replay.metrics import metrics, number, policy_names, reasons, scores_of, timings
 from wam_tools.replay.predictions import write_predictions
 from wam_tools.replay.report import write_report
 
@@ -169,9 +169,9 @@ def _replays(jobs: Sequence[Job], workers: int, progress: Progress, failed: dict
     """failed: takes the name of each bag that could not be replayed, and why; the others are not lost with it."""
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
+            show = partial(_advance, progress, progress.add_task(job.name, total=None))
             try:
-                with _shown(progress, job) as show:
-                    yield replay(job, show)
+                yield replay(job, show)
             except ValueError as error:
                 failed[job.name] = str(error)
         return
@@ -187,12 +187,8 @@ def _replays(jobs: Sequence[Job], workers: int, progress: Progress, failed: dict
                 failed[names[done]] = f"{names[done]}: {error}"
 
 
-@contextmanager
-def _shown(progress: Progress, job: Job) -> Iterator[Any]:
-    with BagReader(job.bag) as bag:
-        seconds = bag.end - bag.start
-    task = progress.add_task(job.name, total=min(job.end or seconds, seconds) - (job.start or 0.0))
-    yield lambda done: progress.update(task, completed=done)
+def _advance(progress: Progress, task: TaskID, done: float, seconds: float) -> None:
+    progress.update(task, completed=done, total=seconds)
 
 
 def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
@@ -210,9 +206,9 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
             (
                 name,
                 f"{each.scored} of {each.plans}",
-                *(_number(value, 2) for value in (each.ade, each.fde, *(each.error.get(s) for s in seconds))),
-                *(_number(value, 1) for value in (each.maoe, each.heading)),
-                _number((each.jump or {}).get("p50"), 2),
+                *(number(value, 2) for value in (each.ade, each.fde, *(each.error.get(s) for s in seconds))),
+                *(number(value, 1) for value in (each.maoe, each.heading)),
+                number((each.jump or {}).get("p50"), 2),
             )
             for name, each in scores.items()
         ),
@@ -221,14 +217,9 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
     show_table("pictures without a plan, plans not to be driven", ("policy", "reasons"), (row for row in why if row[1]))
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def _why(policy: dict[str, Any]) -> str:
     """Refusals, broken rules and pictures that were not planned from."""
-    counts = {**policy["not_planned"], **policy["violations"], **policy["refusals"]}
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
+    return ", ".join(f"{name} {count}" for name, count in reasons(policy).items())
 
 
 def _peak_mib() -> float:

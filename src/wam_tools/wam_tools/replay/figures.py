@@ -82,4 +82,5 @@ def _svg(figure: Figure) -> str:
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "wam", "svg.fonttype": "none", "font.size": 9}):
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+    document = text.getvalue()
+    return document[document.index("<svg") :]

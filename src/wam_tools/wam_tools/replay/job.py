@@ -89,9 +89,9 @@ class BagReplay:
         return min([*plans, *self.track.stamps[:1].tolist()], default=self.start)
 
 
-def replay(job: Job, progress: Callable[[float], None] = lambda seconds: None) -> BagReplay:
-    """progress: called with the seconds of the bag that are done. Raises ValueError when a model cannot be loaded, and
-    BagError, which is one, when nothing in the bag can be replayed."""
+def replay(job: Job, progress: Callable[[float, float], None] = lambda done, seconds: None) -> BagReplay:
+    """progress: called with the seconds of the bag that are done, and all of them. Raises ValueError when a model
+    cannot be loaded, and BagError, which is one, when nothing in the bag can be replayed."""
     policies = {name: ready_policy({**job.settings, "model": model}) for name, model in job.models.items()}
     cameras = tuple(dict.fromkeys(camera for policy in policies.values() for camera in policy.spec.cameras))
     with BagReader(job.bag, typestore) as bag:
@@ -140,7 +140,7 @@ def _ride(
     span: tuple[float, float],
     planners: Mapping[str, OfflinePlanner],
     job: Job,
-    progress: Callable[[float], None],
+    progress: Callable[[float, float], None],
 ) -> BagReplay:
     findings = Findings()
     moved: list[Moved] = []
@@ -160,7 +160,7 @@ def _ride(
         if isinstance(event, Picture):
             pictures += 1
             image = _decoded(event, findings)
-            progress(max(event.logged - span[0], 0.0))
+            progress(max(event.logged - span[0], 0.0), span[1] - span[0])
         elif isinstance(event, Moved) and topics.odometry:
             moved.append(event)
         elif isinstance(event, Calibrated) and event.camera == next(iter(topics.cameras)):

@@ -26,6 +26,16 @@ def scores_of(replays: Sequence[BagReplay], name: str) -> OpenLoopScores:
     return score([ride.outcomes for ride in rides], [ride.compared for ride in rides])
 
 
+def number(value: float | None, digits: int) -> str:
+    """For people; a dash where nothing could be measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def reasons(policy: Mapping[str, Any]) -> dict[str, int]:
+    """Of an entry of `metrics`: pictures without a plan and plans not to be driven, by why."""
+    return {**policy["not_planned"], **policy["refusals"], **policy["violations"]}
+
+
 def metrics(replays: Sequence[BagReplay], failed: Mapping[str, str]) -> dict[str, Any]:
     """What metrics.json holds. Lengths in m, angles in deg, times in s. failed: bags that could not be replayed, and
     why."""

@@ -11,7 +11,7 @@ import jinja2
 
 from wam_tools.replay.figures import errors_over_time, latency_histogram, map_of_plans
 from wam_tools.replay.job import BagReplay
-from wam_tools.replay.metrics import MOTIONS
+from wam_tools.replay.metrics import MOTIONS, number, reasons
 from wam_tools.replay.mounts import camera_place
 from wam_tools.replay.worst import worst_moments
 
@@ -73,9 +73,9 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
             [
                 (
                     *(name, each["model_id"], str(each["plans"]), str(each["scored"])),
-                    *(_number(each[key], 2) for key in ("ade", "fde")),
-                    *(_number(each[key], 1) for key in ("maoe", "heading")),
-                    *(_number((each["jump"] or {}).get(key), 3) for key in ("p50", "p95")),
+                    *(number(each[key], 2) for key in ("ade", "fde")),
+                    *(number(each[key], 1) for key in ("maoe", "heading")),
+                    *(number((each["jump"] or {}).get(key), 3) for key in ("p50", "p95")),
                 )
                 for name, each in policies.items()
             ],
@@ -83,7 +83,7 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
         _Table(
             "Distance to the truth after so many seconds, m",
             ("policy", *(f"{second} s" for second in seconds)),
-            [(name, *(_number(each["error"].get(s), 2) for s in seconds)) for name, each in policies.items()],
+            [(name, *(number(each["error"].get(s), 2) for s in seconds)) for name, each in policies.items()],
         ),
         _Table(
             "ADE by what the robot did, m (plans)",
@@ -93,11 +93,7 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
         _Table(
             "Pictures without a plan, and plans that the robot would not have driven",
             ("policy", "reason", "times"),
-            [
-                (name, reason, str(count))
-                for name, each in policies.items()
-                for reason, count in {**each["not_planned"], **each["refusals"], **each["violations"]}.items()
-            ],
+            [(name, reason, str(count)) for name, each in policies.items() for reason, count in reasons(each).items()],
         ),
         _Table("Bags that could not be replayed", ("bag", "why"), list(found["failed"].items())),
         _Table(
@@ -113,7 +109,7 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
             "How long a plan took here, ms",
             ("policy", "stage", "p50", "p99"),
             [
-                (name, stage, _number(each["p50"], 1), _number(each["p99"], 1))
+                (name, stage, number(each["p50"], 1), number(each["p99"], 1))
                 for name, of_it in spent["policies"].items()
                 for stage, each in {"all": of_it["plan_ms"], **of_it["stages_ms"]}.items()
                 if each["p99"] > 0.0
@@ -134,8 +130,4 @@ def _that_take_time(taken: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def _motion(scores: dict[str, Any] | None) -> str:
-    return "-" if scores is None else f"{_number(scores['ade'], 2)} ({scores['plans']})"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if scores is None else f"{number(scores['ade'], 2)} ({scores['plans']})"

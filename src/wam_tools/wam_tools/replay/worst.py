@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -34,7 +33,6 @@ class Moment:
 
     bag: str
     seconds: float
-    stamp: float
     motion: str
     ade: float
     fde: float
@@ -69,7 +67,6 @@ def worst_moments(replays: Sequence[BagReplay], name: str, place: CameraPlace, c
         Moment(
             replays[number].name,
             outcome.stamp - replays[number].first_stamp,
-            outcome.stamp,
             errors.motion,
             float(errors.errors.mean()),
             float(errors.errors[-1]),
@@ -90,7 +87,7 @@ def _pictures(replay: BagReplay, stamps: Sequence[float]) -> dict[float, np.ndar
     if not stamps:
         return found
     camera, topic = next(iter(replay.topics.cameras.items()))
-    with BagReader(Path(replay.bag), typestore) as bag:
+    with BagReader(replay.bag, typestore) as bag:
         for event in read_events(bag, Topics({camera: topic}), replay.start, replay.start + replay.seconds):
             if not isinstance(event, Picture):
                 continue
