@@ -56,7 +56,7 @@ def test_a_truncated_file_says_what_saves_it(tmp_path):
     write_bag(tmp_path / "bag", frames=12)
     (file,) = (tmp_path / "bag").glob("*.mcap")
     file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(BagError, match="mcap recover"), BagReader(tmp_path / "bag"):
+    with pytest.raises(BagError, match="wam bag repair"), BagReader(tmp_path / "bag"):
         pass
 
 

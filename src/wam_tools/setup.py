@@ -22,6 +22,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "recorder_node = wam_tools.recorder.recorder_node:main",
             "wam = wam_tools.cli:main",
         ],
     },

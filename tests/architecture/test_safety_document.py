@@ -12,10 +12,12 @@ from wam_controller.parameters import Parameter
 from wam_controller.settings import CONTROLLER, GATE
 from wam_planner.bringup import Go2Options, option_rows
 from wam_planner.settings import PLANNER
+from wam_tools.recorder.settings import RECORDER
 
 SAFETY = ROOT / "docs" / "safety.md"
 CONTROLLER_README = ROOT / "src" / "wam_controller" / "README.md"
 PLANNER_README = ROOT / "src" / "wam_planner" / "README.md"
+TOOLS_README = ROOT / "src" / "wam_tools" / "README.md"
 LINK = re.compile(r"\[`(\w+)`\]\(([^)]+)\)")
 
 
@@ -68,8 +70,9 @@ def option_table() -> str:
         (CONTROLLER_README, "parameters: gate", parameter_table(GATE)),
         (PLANNER_README, "parameters: planner", parameter_table(PLANNER)),
         (PLANNER_README, "options: go2", option_table()),
+        (TOOLS_README, "parameters: recorder", parameter_table(RECORDER)),
     ],
-    ids=["controller", "gate", "planner", "options"],
+    ids=["controller", "gate", "planner", "options", "recorder"],
 )
 def test_a_readme_shows_the_parameters_of_the_code(readme: Path, marker: str, table: str):
     """To renew a table, paste what this prints behind its marker."""

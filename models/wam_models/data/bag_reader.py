@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from wam_models.data.definitions import text_and_digest, types_of
 from wam_models.data.findings import Findings
-
-_IDL_FILE = "=" * 80 + "\n"  # between the files of one definition, each of which opens with its name
 
 
 class BagError(ValueError):
@@ -46,15 +45,17 @@ class BagReader:
         self.findings = Findings()
         self._undefined = cache(types)
         self._store = _opened(path, lambda: Reader(_storage(path)))
+        self._types: dict[str, Typestore] = {}
         self._readers: dict[str, Callable[[bytes], Any]] = {}
 
     def __enter__(self) -> BagReader:
         _opened(self.path, self._store.open)
         kinds = {connection.msgtype: connection for connection in self._store.connections}
         for kind, connection in kinds.items():
-            reads = self._type(connection)
-            if reads is not None:
-                self._readers[kind] = reads
+            types = self._type(connection)
+            if types is not None:
+                self._types[kind] = types
+                self._readers[kind] = partial(types.deserialize_cdr, typename=kind)
         return self
 
     def __exit__(
@@ -78,6 +79,11 @@ class BagReader:
         """s since 1970, when the last message was recorded; 0 for an empty bag."""
         return 1e-9 * self._store.end_time if self._store.message_count else 0.0
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What its maker wrote into its metadata."""
+        return dict(self._store.storage.metadata.custom or {})
+
     def messages(
         self, topics: Collection[str] | None = None, start: float | None = None, end: float | None = None
     ) -> Iterator[tuple[str, int, Any]]:
@@ -88,11 +94,36 @@ class BagReader:
             if connection.msgtype not in self._readers and connection.msgcount:
                 text = f"{connection.topic} holds {connection.msgtype}, which the bag does not define"
                 self.findings.add("unknown_type", text, connection.msgcount)
-        wanted = [c for c in wanted if c.msgtype in self._readers]
-        if not wanted:
-            return
+        for connection, logged, raw in self._raw([c for c in wanted if c.msgtype in self._readers], start, end):
+            try:
+                message = self._readers[connection.msgtype](raw)
+            except Exception as error:  # noqa: BLE001  damaged messages fail in any library below
+                self.findings.add("unreadable_message", f"{connection.topic} at {1e-9 * logged:.3f} s: {error}")
+                continue
+            yield connection.topic, logged, message
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Its topics as the bag has them: for copying, beside `raw_messages` and `definition`."""
+        return tuple(self._store.connections)
+
+    def raw_messages(
+        self, topics: Collection[str] | None = None, start: float | None = None, end: float | None = None
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """As `messages`, in CDR, those of unknown types among them."""
+        yield from self._raw([c for c in self._store.connections if topics is None or c.topic in topics], start, end)
+
+    def definition(self, connection: Connection) -> tuple[str, str]:
+        """Text and REP-2016 hash of its type; a text that the bag lacks is ours, or empty where nobody has it."""
+        kind = connection.msgtype
+        return text_and_digest(kind, connection.msgdef.data, connection.digest, self._types.get(kind))
+
+    def _raw(
+        self, wanted: Collection[Connection], start: float | None, end: float | None
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """Nothing of no connections, where rosbags would read them all."""
         span = (None if moment is None else round(moment * 1e9) for moment in (start, end))
-        stored = iter(self._store.messages(wanted, *span))
+        stored = iter(self._store.messages(wanted, *span) if wanted else ())
         while True:
             try:
                 connection, logged, raw = next(stored)
@@ -101,34 +132,14 @@ class BagReader:
             except Exception as error:  # noqa: BLE001  damaged files fail in any library below
                 self.findings.add("breaks_off", f"{self.path} cannot be read to its end: {error}")
                 return
-            try:
-                message = self._readers[connection.msgtype](raw)
-            except Exception as error:  # noqa: BLE001  likewise
-                self.findings.add("unreadable_message", f"{connection.topic} at {1e-9 * logged:.3f} s: {error}")
-                continue
-            yield connection.topic, logged, message
+            yield connection, logged, raw
 
-    def _type(self, connection: Connection) -> Callable[[bytes], Any] | None:
-        """What turns the bytes of one type into a message, or None when its definition is not known."""
-        kind, definition = connection.msgtype, connection.msgdef
-        if definition.format == MessageDefinitionFormat.NONE:
-            store = self._undefined()
-        else:
-            store = get_typestore(Stores.EMPTY)
-            try:
-                store.register(_definitions(definition.format, definition.data, kind))
-            except (TypesysError, ValueError):
-                return None
-        if kind not in store.fielddefs:
-            return None
-        return lambda raw: store.deserialize_cdr(raw, kind)
-
-
-def _definitions(form: MessageDefinitionFormat, text: str, kind: str) -> dict[str, Any]:
-    if form == MessageDefinitionFormat.MSG:
-        return dict(get_types_from_msg(text, kind))
-    parts = [part.partition("\n")[2] for part in text.split(_IDL_FILE)[1:]] or [text]
-    return {name: fields for part in parts for name, fields in get_types_from_idl(part).items()}
+    def _type(self, connection: Connection) -> Typestore | None:
+        """What reads messages of that type, or None when its definition is not known."""
+        if connection.msgdef.format != MessageDefinitionFormat.NONE:
+            return types_of(connection.msgdef, connection.msgtype)
+        types = self._undefined()
+        return types if connection.msgtype in types.fielddefs else None
 
 
 def _storage(path: Path) -> Path:
@@ -140,9 +151,7 @@ def _storage(path: Path) -> Path:
         if not files:
             raise BagError(f"{path} is no bag: it has neither metadata.yaml nor an .mcap or .db3 file")
         if len(files) > 1:
-            raise BagError(
-                f"{path} has {len(files)} files and no metadata.yaml: give one of them, or `ros2 bag reindex` it"
-            )
+            raise BagError(f"{path} has {len(files)} files and no metadata.yaml: `wam bag repair` makes one of them")
         return files[0]
     return path
 
@@ -154,7 +163,7 @@ def _opened(path: Path, work: Callable[[], Any]) -> Any:
         raise
     except ReaderError as error:
         raise BagError(
-            f"{path} cannot be read ({error}); was its recording cut off? `mcap recover` saves it"
+            f"{path} cannot be read ({error}); was its recording cut off? `wam bag repair` saves it"
         ) from error
     except Exception as error:  # damaged files fail in any library below; told as one kind, with the cause
         raise BagError(f"{path} cannot be read ({error}): is it a complete rosbag2 folder?") from error

@@ -15,13 +15,14 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from wam_models.data.bag_reader import BagError
 from wam_sim.body import WIDTH
-from wam_tools.demo.bag import Plans, read_recording, typestore
+from wam_tools.demo.bag import Plans, read_recording
 from wam_tools.demo.course import choose
 from wam_tools.demo.drawing import Mount, TopView, draw_plan
 from wam_tools.demo.metrics import Spread, moving_window, sensor_to_command, spread
 from wam_tools.demo.projection import NEAR, project, ribbon
 from wam_tools.demo.report import failed, summarise
 from wam_tools.demo.truth import TIME_LIMIT, Follower, Verdict, read_track
+from wam_tools.message_types import typestore
 
 CAMERA = np.array([[380.0, 0.0, 320.0], [0.0, 380.0, 180.0], [0.0, 0.0, 1.0]])
 MOUNT = np.array([0.3, 0.0, 0.1])  # m in base_link

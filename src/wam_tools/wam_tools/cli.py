@@ -10,7 +10,9 @@ from wam_tools.lazy import lazy_group
 SUBCOMMANDS = {
     "up": "Start the nodes of a robot, real or simulated.",
     "demo": "Walk three unseen worlds with the whole graph, or drive; video, plot and bag of each.",
+    "record": "Record a run as a bag: what the robot saw, was told, planned and did.",
     "replay": "Recorded runs through any model, without ROS: its plans beside what the robot then did.",
+    "bag": "Bags: look at them, check them, cut, mend and convert them.",
     "bench": "Score policies in closed loop without ROS, and measure how fast they plan.",
     "train": "Train a model from recorded runs; continues where it stopped.",
     "models": "List, show and verify checkpoints; make them from public weights.",

@@ -10,7 +10,7 @@ import typer
 
 def lazy_group(name: str, package: str, commands: Mapping[str, str], help: str) -> typer.Typer:
     """A typer app with one command for each of `commands` (name -> help), which is the `app` of the module of that
-    name in `package`. name: how the group is called from the shell."""
+    name, with _ for -, in `package`. name: how the group is called from the shell."""
     group = typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
     for command, text in commands.items():
         group.command(
@@ -18,7 +18,7 @@ def lazy_group(name: str, package: str, commands: Mapping[str, str], help: str) 
             help=text,
             add_help_option=False,
             context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-        )(_forward(f"{name} {command}", f"{package}.{command}"))
+        )(_forward(f"{name} {command}", f"{package}.{command.replace('-', '_')}"))
 
     @group.callback()
     def keep_names() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wam_planner.bringup.recording import RECORD, recorder_row
 from wam_planner.bringup.rows import Row, Value, find_model, here, option
 
 _CAMERAS = ("front", "left", "right")
@@ -29,6 +30,7 @@ class CarlaOptions:
     instruction: str = option(
         "follow the road", "what the driver is told until something comes on the topic instruction, which sim publishes"
     )
+    record: bool = option(False, RECORD)
     world: str = option("unseen:0", "simulated town as SPLIT:SEED; splits: train, val, unseen")
     scenario: str = option("route", "simulated drive, such as lane_following, red_light or cut_in")
 
@@ -37,13 +39,7 @@ def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
     """The rows for these options, in the order they start: the car, then what stops it, then what moves it. Raises
     ValueError with the rule that the options break."""
     _check(options)
-    base = f"/carla/{options.role_name}"
-    odometry = {"odom": f"{base}/odometry"}
-    pictures = {
-        f"camera/{name}/image{kind}": f"{base}/rgb_{name}/image{kind}"
-        for name in _CAMERAS
-        for kind in ("/compressed", "")
-    }
+    odometry, pictures, calibrations = car_topics(options.role_name)
     # Stamps are the simulation's, and so is every age of what flows here.
     simulated: dict[str, Value] = {"use_sim_time": True}
     car: dict[str, Value] = {"port": options.port, "role_name": options.role_name, "cameras": options.cameras}
@@ -100,7 +96,22 @@ def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
             remaps={**odometry, **pictures},
         ),
     )
+    if options.record:
+        remaps = {**odometry, **pictures, **calibrations}
+        rows += (recorder_row("carla", remaps, {"cameras": options.cameras}, simulated_time=True),)
     return here(rows, options.sim)
+
+
+def car_topics(role_name: str) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Our names of odometry, pictures and calibrations -> those of CARLA's bridges."""
+    base = f"/carla/{role_name}"
+    pictures = {
+        f"camera/{name}/image{kind}": f"{base}/rgb_{name}/image{kind}"
+        for name in _CAMERAS
+        for kind in ("/compressed", "")
+    }
+    calibrations = {f"camera/{name}/camera_info": f"{base}/rgb_{name}/camera_info" for name in _CAMERAS}
+    return {"odom": f"{base}/odometry"}, pictures, calibrations
 
 
 def _check(options: CarlaOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wam_planner.bringup.recording import RECORD, recorder_row
 from wam_planner.bringup.rows import Row, config_file, find_model, here, option
 
 
@@ -17,6 +18,7 @@ class Go2Options:
     model: str = option("metis-yard", "a bundled model, a checkpoint directory, or baseline:straight")
     instruction: str = option("walk to the goal", "what the robot is told")
     goal: str = option("", "x,y in m forward and left of where the robot starts; empty: wait for one on the topic goal")
+    record: bool = option(False, RECORD)
     world: str = option("val:0", "simulated world as SPLIT:SEED; splits: train, val, unseen")
 
 
@@ -68,4 +70,6 @@ def go2_table(options: Go2Options) -> tuple[Row, ...]:
             },
         ),
     )
+    if options.record:
+        rows += (recorder_row("go2", {}, {}),)
     return here(rows, options.sim)

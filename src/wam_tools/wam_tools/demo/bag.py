@@ -1,4 +1,4 @@
-"""The demo's bags without ROS: the types they hold, and what the metrics and the video need of them as arrays."""
+"""The demo's bags without ROS: what the metrics and the video need of them as arrays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.messages import planar_pose, planar_twist, seconds
-from wam_planner.bringup import prefix
+from wam_tools.message_types import typestore
 
 
 @dataclass(frozen=True)
@@ -59,16 +57,6 @@ class Recording:
     commands: np.ndarray
     ages: np.ndarray
     plan_seconds: np.ndarray
-
-
-def typestore() -> Typestore:
-    """Types of ROS 2 Jazzy and this project's messages, from the .msg files as installed."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    kinds: dict[str, Any] = {}
-    for path in sorted((prefix("wam_msgs") / "share/wam_msgs/msg").glob("*.msg")):
-        kinds |= get_types_from_msg(path.read_text(), f"wam_msgs/msg/{path.stem}")
-    store.register(kinds)
-    return store
 
 
 def read_recording(path: Path, names: Names = GO2) -> Recording:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wam_planner.bringup import CarlaOptions, carla_table
+from wam_planner.bringup.carla import car_topics
 from wam_sim.town.world import TownWorld
-from wam_tools.demo.bag import CAR
 from wam_tools.demo.drive_truth import DriveFollower, Standing
 from wam_tools.demo.run import PERIOD, REST_PATIENCE, STILL, Folder, Graph, staged
 
@@ -43,9 +43,5 @@ def _graph(world: TownWorld, model: str, folder: Folder) -> Graph:
         replace(row, arguments=(*row.arguments, "--truth", str(folder.truth))) if row.name == "carla_bridge" else row
         for row in carla_table(options)
     ]
-    remaps = {
-        "camera/front/image/compressed": CAR.images,
-        "camera/front/camera_info": CAR.camera_info,
-        "odom": CAR.odometry,
-    }
-    return Graph(rows, "carla_bridge", remaps, simulated_time=True)
+    odometry, pictures, calibrations = car_topics(options.role_name)
+    return Graph(rows, "carla", {**odometry, **pictures, **calibrations}, simulated_time=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wam_planner.bringup import Row, programs
+from wam_planner.bringup.recording import recorder_row
 from wam_planner.processes import Processes, Program
 from wam_tools.demo.operator_node import OperatorNode
 
@@ -52,24 +52,21 @@ class Folder:
 
 @dataclass(frozen=True)
 class Graph:
-    """What runs. rows: of the table; bridge: its name in it; remaps: topic of the recorder -> topic of this robot;
+    """What runs. rows: of the table; robot: a key of TABLES; remaps: topic of the recorder -> topic of this robot;
     simulated_time: whether stamps are those of a simulator's clock."""
 
     rows: Sequence[Row]
-    bridge: str
+    robot: str
     remaps: Mapping[str, str]
     simulated_time: bool = False
 
     def programs(self, bag: Path, domain: int) -> list[Program]:
         """With the recorder, on a ROS domain."""
-        # What records must not slow what it records, on two cores either.
-        words = ["nice", "-n", "10", sys.executable, "-m", "wam_tools.demo.recorder_node", str(bag)]
-        words += ["--bridge", self.bridge, "--ros-args", "-p", f"use_sim_time:={str(self.simulated_time).lower()}"]
-        words += [word for topic, other in self.remaps.items() for word in ("-r", f"{topic}:={other}")]
+        recorder = recorder_row(self.robot, self.remaps, {"bag": str(bag)}, self.simulated_time)
         # A run in which something had to be started again is no good run: nothing respawns here.
         return [
             replace(program, respawn=False, environment={"ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "2"})
-            for program in (Program("recorder", tuple(words)), *programs(tuple(self.rows)))
+            for program in programs((recorder, *self.rows))
         ]
 
 
@@ -110,7 +107,7 @@ def staged(graph: Graph, folder: Folder, look: Callable[[str], None]) -> Iterato
     lines = _Log(folder.log)
     with (
         lines,
-        OperatorNode(domain, graph.bridge) as operator,
+        OperatorNode(domain, f"{graph.robot}_bridge") as operator,
         Processes(graph.programs(folder.bag, domain), lines.add) as processes,
     ):
         yield Stage(processes, operator, folder.log, look)

@@ -40,7 +40,7 @@ def walk(world: YardWorld, model: str, folder: Folder, progress: Callable[[str, 
 def _graph(world: YardWorld, model: str, folder: Folder) -> Graph:
     domain = random.SystemRandom().randint(101, 200)
     options = Go2Options(sim=True, domain=domain, model=model, world=f"{world.split}:{world.seed}")
-    return Graph([_adapt(row, folder) for row in go2_table(options)], "go2_bridge", {})
+    return Graph([_adapt(row, folder) for row in go2_table(options)], "go2", {})
 
 
 def _adapt(row: Row, folder: Folder) -> Row:

@@ -1,0 +1,106 @@
+"""What can be had of a bag whose recording was cut off, or that was damaged since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcap.records import Channel, Chunk, Message, Schema
+from mcap.stream_reader import StreamReader, breakup_chunk
+from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
+from rosbags.rosbag2.metadata import parse_qos
+
+from wam_models.data.bag_copy import copy_messages
+from wam_models.data.bag_reader import BagError, BagReader
+from wam_models.data.bag_writer import BagWriter, whole_bag
+from wam_models.data.definitions import text_and_digest, types_of
+
+_FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
+
+
+@dataclass
+class Repaired:
+    """messages: that are in the new bag; start, end: s since 1970, of the first and the last; damages: what was wrong,
+    a sentence each."""
+
+    messages: int = 0
+    start: float = float("inf")
+    end: float = float("-inf")
+    damages: list[str] = field(default_factory=list)
+
+    def see(self, logged: int) -> None:
+        """Another message. logged: ns since 1970."""
+        self.messages += 1
+        self.start, self.end = min(self.start, 1e-9 * logged), max(self.end, 1e-9 * logged)
+
+
+def repair(path: Path, out: Path, progress: Callable[[float], None] = lambda share: None) -> Repaired:
+    """A bag in the new folder `out` with every message that can be read of the folder or file `path`, which stays as it
+    is. progress: called with the share that is done. Raises BagError when there is nothing to be had."""
+    if not path.exists():
+        raise BagError(f"{path} is missing: give a rosbag2 folder, or an .mcap or .db3 file")
+    files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")]) if path.is_dir() else [path]
+    found = Repaired()
+    with whole_bag(out) as writer:
+        for number, file in enumerate(files):
+            if file.suffix == ".mcap":
+                _save_mcap(file, writer, found, lambda part, number=number: progress((number + part) / len(files)))
+            else:
+                _save_database(file, writer, found)
+        if not found.messages:
+            raise BagError(f"{path} holds no message that can be read: {'; '.join(found.damages) or 'no file in it'}")
+    return found
+
+
+def _save_mcap(file: Path, writer: BagWriter, found: Repaired, progress: Callable[[float], None]) -> None:
+    schemas: dict[int, Schema] = {}
+    channels: dict[int, Connection] = {}
+    size = max(file.stat().st_size, 1)
+    with file.open("rb") as stream:
+        for record in _records(file, StreamReader(stream, emit_chunks=True, record_size_limit=size), found):
+            if isinstance(record, Schema):
+                schemas[record.id] = record
+            elif isinstance(record, Channel):
+                channels[record.id] = _channel(record, schemas.get(record.schema_id), writer)
+            elif isinstance(record, Message) and record.channel_id in channels:
+                writer.write(channels[record.channel_id], record.log_time, record.data)
+                found.see(record.log_time)
+                progress(stream.tell() / size)
+
+
+def _save_database(file: Path, writer: BagWriter, found: Repaired) -> None:
+    try:
+        with BagReader(file) as bag:
+            copy_messages(bag, writer, progress=found.see)
+            found.damages += [finding.first for finding in bag.findings]
+    except BagError as error:
+        found.damages.append(str(error))
+
+
+def _records(file: Path, reader: StreamReader, found: Repaired) -> Iterator[object]:
+    """Those outside and inside of chunks, without the chunks that cannot be read."""
+    records = iter(reader.records)
+    while True:
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001  a damaged file fails anywhere in the library
+            what = str(error) or "it ends in the middle of a record"
+            found.damages.append(f"{file.name} breaks off: {what}")
+            return
+        try:
+            parts = breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else [record]
+        except Exception as error:  # noqa: BLE001  likewise; the next chunk may be whole
+            found.damages.append(f"{file.name} has a damaged part: {error or type(error).__name__}")
+            continue
+        yield from parts
+
+
+def _channel(channel: Channel, schema: Schema | None, writer: BagWriter) -> Connection:
+    kind, text = (schema.name, schema.data.decode()) if schema else ("", "")
+    form = _FORMATS.get(schema.encoding if schema else "", MessageDefinitionFormat.NONE)
+    types = None if form is MessageDefinitionFormat.NONE else types_of(MessageDefinition(form, text), kind)
+    qos = parse_qos(channel.metadata.get("offered_qos_profiles", ""))
+    return writer.add_defined(channel.topic, kind, *text_and_digest(kind, text, "", types), qos)

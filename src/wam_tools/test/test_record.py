@@ -1,0 +1,102 @@
+"""A recording without ROS: rates, losses, a disk that fills up, and refusals before anything is made."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from wam_models.data.bag_reader import BagReader
+from wam_tools.message_types import typestore
+from wam_tools.record import app
+from wam_tools.recorder.recording import Recording
+
+TYPES = typestore()
+TEXT = "std_msgs/msg/String"
+SAID = bytes(TYPES.serialize_cdr(TYPES.types[TEXT]("a"), TEXT))
+
+
+def wait_for(recording: Recording, fault: str) -> None:
+    deadline = time.monotonic() + 10.0
+    while not recording.fault:
+        assert time.monotonic() < deadline, "no fault"
+        time.sleep(0.02)
+    assert fault in recording.fault
+
+
+@given(st.lists(st.floats(0.01, 1.0), min_size=2, max_size=40))
+def test_a_report_counts_what_came_and_the_longest_silence(tmp_path_factory, steps):
+    path = tmp_path_factory.mktemp("recording") / "bag"
+    with Recording(path, TYPES, 0.0) as recording:
+        topic, now = recording.add("/said", TEXT), 100.0
+        for step in steps:
+            now += step
+            recording.take(topic, round(1e9 * now), SAID)
+    report = topic.report()
+    assert report.messages == len(steps)
+    assert report.longest_silence == pytest.approx(max(steps[1:]), abs=1e-6)
+    assert report.rate == pytest.approx((len(steps) - 1) / sum(steps[1:]), rel=1e-4)
+    with BagReader(path) as bag:
+        assert [channel.count for channel in bag.channels] == [len(steps)]
+
+
+def test_a_topic_below_its_rate_is_named_for_as_long_as_it_is(tmp_path):
+    with Recording(tmp_path / "bag", TYPES, 0.0) as recording:
+        needed, free = recording.add("/odom", TEXT, minimum=10.0), recording.add("/said", TEXT)
+        named = []
+        for tick in range(200):  # 20 s at 10 looks a second, with messages at 20 Hz but for 6 s in the middle
+            now = 100.0 + 0.1 * tick
+            if not 60 <= tick < 120:
+                for part in range(2):
+                    recording.take(needed, round(1e9 * (now + 0.05 * part)), SAID)
+            named += recording.look(now)
+    assert set(named) == {needed}
+    assert needed.report().seconds_below == pytest.approx(6.0, abs=2.5)
+    assert needed.report().longest_silence == pytest.approx(6.05, abs=0.01)
+    assert free.report().messages == 0
+
+
+def test_a_disk_that_fills_up_ends_the_bag_whole(tmp_path, monkeypatch):
+    with Recording(tmp_path / "bag", TYPES, 5e9) as recording:
+        topic = recording.add("/said", TEXT)
+        recording.take(topic, 1, SAID)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4.9e9))
+        recording.take(topic, 2, SAID)
+        wait_for(recording, "4.9 GB left")
+        recording.take(topic, 3, SAID)
+    assert topic.report().dropped == 1
+    with BagReader(tmp_path / "bag") as bag:
+        assert [logged for _, logged, _ in bag.messages()] == [1, 2]
+
+
+def test_a_disk_that_refuses_is_a_fault_and_no_crash(tmp_path, monkeypatch):
+    def refuse(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Recording(tmp_path / "bag", TYPES, 0.0) as recording:
+        topic = recording.add("/said", TEXT)
+        monkeypatch.setattr("os.fsync", refuse)
+        recording.take(topic, 1, SAID)
+        wait_for(recording, "No space left")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["walker"], "give go2 or carla"),
+        (["--name", "there"], "exists"),
+        (["--free-disk", "999000"], "GB left, less than the 999000 GB"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_before_anything_starts(tmp_path, words, said):
+    (tmp_path / "there").mkdir()
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert said in result.output
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["there"]

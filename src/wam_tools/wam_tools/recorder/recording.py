@@ -1,0 +1,190 @@
+"""A bag while it is recorded: what goes in, how regularly, what was lost, and how much room is left for more."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection, Qos
+from rosbags.typesys.store import Typestore
+
+from wam_models.data.bag_writer import BagWriter
+
+_FLUSH_PERIOD = 0.5  # s; a power cut costs what came since the last
+_BACKLOG = 256_000_000  # bytes that wait for a slow disk; what comes then is dropped, and counted
+_WINDOW = 2.0  # s over which rates are measured while recording
+
+
+@dataclass(frozen=True)
+class TopicReport:
+    """minimum: see Topic; rate: Hz, mean; longest_silence: s between two messages; lost: by the middleware, before they
+    came here; dropped: here, because the disk was too slow; seconds_below: s in which it came more slowly than it
+    must."""
+
+    messages: int
+    minimum: float
+    rate: float
+    longest_silence: float
+    lost: int
+    dropped: int
+    seconds_below: float
+
+
+def too_full(path: Path, free_disk: float) -> str:
+    """Why nothing should be recorded into `path`, which need not be there, or empty. free_disk: bytes that stay
+    free."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if free >= free_disk:
+        return ""
+    return f"the disk of {path} has {free / 1e9:.1f} GB left, less than the {free_disk / 1e9:g} GB that stay free"
+
+
+class Topic:
+    """One topic of a recording. minimum: Hz below which something is wrong; 0 for one that need not come at all."""
+
+    def __init__(self, connection: Connection, minimum: float) -> None:
+        self.name = connection.topic
+        self.connection, self.minimum = connection, minimum
+        self.messages = self.lost = self.dropped = 0
+        self.rate = 0.0  # Hz in the last window
+        self._first = self._last = 0.0
+        self._silence = self._below = 0.0
+        self._window = (0.0, 0)  # when it began, s, and messages then
+
+    @property
+    def too_slow(self) -> bool:
+        """In the last window."""
+        return self.rate < self.minimum
+
+    def came(self, now: float) -> None:
+        """Count a message. now: s."""
+        if not self.messages:
+            self._first = now
+        else:
+            self._silence = max(self._silence, now - self._last)
+        self._last = now
+        self.messages += 1
+
+    def look(self, now: float) -> bool:
+        """Measure the rate, when a window is over; whether it was."""
+        began, before = self._window
+        if not 0.0 <= now - began <= 10 * _WINDOW:  # the first look, or a clock that was set
+            self._window = (now, self.messages)
+            return False
+        if now - began < _WINDOW:
+            return False
+        self.rate = (self.messages - before) / (now - began)
+        self._below += (now - began) if self.too_slow else 0.0
+        self._window = (now, self.messages)
+        return True
+
+    def report(self) -> TopicReport:
+        """So far."""
+        seconds = self._last - self._first
+        rate = (self.messages - 1) / seconds if seconds > 0 else 0.0
+        return TopicReport(self.messages, self.minimum, rate, self._silence, self.lost, self.dropped, self._below)
+
+
+class Recording:
+    """Opened with `with`. Messages are given by one thread, and another writes them, so that a disk that hesitates
+    holds nobody up. What was taken is on the disk half a second later, see BagWriter.
+
+    fault: why it ended by itself, or empty. Raises BagError when the bag is there already or cannot be made.
+    """
+
+    def __init__(self, path: Path, types: Typestore, free_disk: float) -> None:
+        """free_disk: bytes that stay free: the recording ends before."""
+        self.fault = ""
+        self._writer = BagWriter(path, types)
+        self._free_disk = free_disk
+        self._topics: list[Topic] = []
+        self._waiting: queue.SimpleQueue[tuple[Connection, int, bytes] | None] = queue.SimpleQueue()
+        # Each is counted by one thread alone.
+        self._taken = self._written = 0
+        self._thread = threading.Thread(target=self._write_all, name="bag writer", daemon=True)
+
+    def __enter__(self) -> Recording:
+        self._writer.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+    @property
+    def bytes(self) -> int:
+        """Of messages, written so far."""
+        return self._written
+
+    @property
+    def path(self) -> Path:
+        """The bag's folder."""
+        return self._writer.path
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """In the order of their making."""
+        return self._topics
+
+    def add(self, topic: str, kind: str, qos: Sequence[Qos] = (), minimum: float = 0.0) -> Topic:
+        """Before the first message. See Topic and BagWriter.add."""
+        made = Topic(self._writer.add(topic, kind, qos), minimum)
+        self._topics.append(made)
+        return made
+
+    def take(self, topic: Topic, logged: int, data: bytes) -> None:
+        """A message, at ns since 1970. It is dropped where the disk is far behind or the recording has ended."""
+        if self.fault or self._taken - self._written > _BACKLOG:
+            topic.dropped += 1
+            return
+        topic.came(1e-9 * logged)
+        self._taken += len(data)
+        self._waiting.put((topic.connection, logged, data))
+
+    def look(self, now: float) -> list[Topic]:
+        """Those that came too slowly in a window that has just ended. now: s of the clock of `take`."""
+        return [topic for topic in self._topics if topic.look(now) and topic.too_slow]
+
+    def report(self) -> dict[str, Any]:
+        """As JSON: bag, bytes, fault, and TopicReport by topic."""
+        topics = {topic.name: asdict(topic.report()) for topic in self._topics}
+        return {"bag": str(self.path), "bytes": self.bytes, "fault": self.fault, "topics": topics}
+
+    def describe(self, key: str, text: str) -> None:
+        """Into the bag's metadata."""
+        self._writer.describe(key, text)
+
+    def _write_all(self) -> None:
+        try:
+            self._write_until_end()
+        except OSError as error:
+            self.fault = f"{self.path} cannot be written any more: {error}"
+        try:
+            self._writer.__exit__(None, None, None)
+        except OSError as error:
+            self.fault = self.fault or f"{self.path} could not be ended, `wam bag repair` mends it: {error}"
+
+    def _write_until_end(self) -> None:
+        flushed = time.monotonic()
+        while True:
+            with suppress(queue.Empty):
+                item = self._waiting.get(timeout=_FLUSH_PERIOD)
+                if item is None:
+                    return
+                self._writer.write(*item)
+                self._written += len(item[2])
+            if time.monotonic() - flushed >= _FLUSH_PERIOD:
+                self._writer.flush()
+                flushed = time.monotonic()
+                if fault := too_full(self.path, self._free_disk):
+                    self.fault = fault
+                    return
