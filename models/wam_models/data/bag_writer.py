@@ -51,6 +51,8 @@ class BagWriter:
 
     def add(self, topic: str, kind: str, qos: Sequence[Qos] = ()) -> Connection:
         """A topic with messages of the type `kind`, as a publisher offers them; the one that is there already."""
+        if (topic, kind) in self._added:
+            return self._added[topic, kind]
         return self.add_defined(topic, kind, *text_and_digest(kind, "", "", self.types), qos)
 
     def add_defined(self, topic: str, kind: str, definition: str, digest: str, qos: Sequence[Qos] = ()) -> Connection:
