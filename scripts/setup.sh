@@ -93,13 +93,13 @@ installing() {
 
 # 3. Wheels: ROS 2, torch and everything else, at the versions of requirements/lock.txt.
 
-key=$(cat requirements/{ros,apt,robot,carla,dev,lock}.txt scripts/repair_wheels.py | digest)
+key=$(cat requirements/{ros,apt,robot,carla,desk,dev,lock}.txt scripts/repair_wheels.py | digest)
 if ! stamped "$venv/.wheels" "$key"; then
     say "wheels: ROS 2 Jazzy, torch, MuJoCo and the rest (some minutes)"
     : >"$log"
     installing "$venv/bin/python" -m pip install \
         -r requirements/ros.txt -r requirements/apt.txt -r requirements/robot.txt -r requirements/carla.txt \
-        -r requirements/dev.txt
+        -r requirements/desk.txt -r requirements/dev.txt
     logged "$venv/bin/python" scripts/repair_wheels.py
     echo "$key" >"$venv/.wheels"
 fi

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wam_models.data.findings import Findings
 from wam_models.data.track import Track
-from wam_models.evaluation.replay import PlanOutcome, compare, jumps, score
+from wam_models.evaluation.replay import PlanOutcome, compare, jumps, score, score_together
 
 TIMES = 0.25 * np.arange(1, 9)
 
@@ -115,3 +115,22 @@ def test_what_is_refused_or_rejected_is_counted_and_not_scored():
     found = score([runs], [[compare(each, track()) for each in runs]])
     assert (found.plans, found.scored) == (1, 1)
     assert found.refusals == {"goal_missing": 1} and found.violations == {"speed": 1, "start": 1}
+
+
+def test_policies_are_held_against_each_other_where_both_have_a_plan_and_as_far_as_both_reach():
+    driven = track()
+    exact = [outcome(arc(TIMES), stamp, np.array([stamp, 0.0, 0.0])) for stamp in (1.0, 2.0, 3.0)]
+    short = TIMES[:4]
+    aside = arc(short) + np.array([0.0, 0.5, 0.0])
+    late = [PlanOutcome(stamp, np.array([stamp, 0.0, 0.0]), short, aside) for stamp in (2.0, 3.0, 4.0)]
+    silent = [outcome(None, 2.0, refusal="goal_missing")]
+    pairs = {
+        name: [[(each, compare(each, driven)) for each in outcomes]]
+        for name, outcomes in {"exact": exact, "late": late, "silent": silent}.items()
+    }
+    found = score_together(pairs)
+    assert found["moments"] == 2
+    assert found["seconds"] == 1.0
+    assert found["ade"] == {"exact": pytest.approx(0.0, abs=1e-3), "late": pytest.approx(0.46, abs=0.03)}
+    assert found["fde"]["late"] == pytest.approx(0.5)
+    assert score_together({"silent": pairs["silent"]}) is None

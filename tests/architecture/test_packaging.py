@@ -50,7 +50,8 @@ ROS_KEYS = {
     "std_srvs",
     "tf2_msgs",
 }
-# Libraries that it has not; requirements/robot.txt, sdk.txt and carla.txt bring them, by the name that pip knows.
+# Libraries that it has not; requirements/robot.txt, sdk.txt, carla.txt and desk.txt bring them, by the name that pip
+# knows.
 PIP = {
     "accelerate": "accelerate",
     "carla": "carla",
@@ -58,8 +59,11 @@ PIP = {
     "diffusers": "diffusers",
     "imageio": "imageio",
     "imageio_ffmpeg": "imageio-ffmpeg",
+    "mcap": "mcap",
     "mujoco": "mujoco",
     "peft": "peft",
+    "pyarrow": "pyarrow",
+    "rerun": "rerun-sdk",
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "tokenizers": "transformers",
@@ -87,9 +91,9 @@ def test_every_import_is_declared(package):
 
 
 @pytest.mark.parametrize("package", PYTHON_PACKAGES, ids=lambda package: package.name)
-def test_what_rosdep_cannot_bring_is_in_the_requirements_of_a_robot(package):
+def test_what_rosdep_cannot_bring_is_in_the_requirements(package):
     wanted = {PIP[module] for module in third_party(package) & PIP.keys()}
-    assert wanted <= pip_names("robot.txt") | pip_names("sdk.txt") | pip_names("carla.txt")
+    assert wanted <= set().union(*map(pip_names, ("robot.txt", "sdk.txt", "carla.txt", "desk.txt")))
 
 
 def test_every_declared_key_is_known():
@@ -103,7 +107,7 @@ def test_the_lock_pins_every_requirement():
     locked = dict(
         line.split("==") for line in (ROOT / "requirements" / "lock.txt").read_text().splitlines() if "==" in line
     )
-    for file in ("ros.txt", "apt.txt", "robot.txt", "sdk.txt", "dev.txt"):
+    for file in ("ros.txt", "apt.txt", "robot.txt", "sdk.txt", "desk.txt", "dev.txt"):
         for line in (ROOT / "requirements" / file).read_text().splitlines():
             pin, _, python = line.partition("#")[0].partition(";")
             if pin.strip() and "<" not in python:
@@ -131,7 +135,9 @@ def test_the_install_space_knows_the_package(package):
     assert (share(package.name) / "package.xml").is_file()
 
 
-@pytest.mark.parametrize(("folder", "pattern"), [("launch", "*.launch.py"), ("config", "*.yaml")])
+@pytest.mark.parametrize(
+    ("folder", "pattern"), [("launch", "*.launch.py"), ("config", "*.yaml"), ("config/layouts", "*")]
+)
 def test_launch_files_and_configuration_are_installed(folder, pattern):
     wanted = sorted(path.name for path in (ROOT / folder).glob(pattern))
     assert wanted

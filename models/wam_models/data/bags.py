@@ -94,7 +94,8 @@ class Run:
 
     def frame(self, index: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises BagError when the JPEG is corrupt."""
-        image = cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR)
+        data = np.frombuffer(self.jpegs[index], np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if image is None:
             raise BagError(f"{self.name}: frame {index} is not a JPEG; cut the bag before it or record it again")
         return image[..., ::-1]

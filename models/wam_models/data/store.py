@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from wam_models.data.bag_reader import BagError
-from wam_models.data.bags import read_run
+from wam_models.data.bags import Run, read_run
+from wam_models.data.lerobot.layout import INFO
+from wam_models.data.lerobot.reader import lerobot_folders, runs_of
 from wam_models.data.windows import Windows, make_windows
 from wam_models.metis.config import MetisConfig
 from wam_models.preprocessing import resize_frame
@@ -30,7 +32,7 @@ _PER_FRAME = ("frame_run", "ranges", "poses", "met", "stop_lines")
 @dataclass(frozen=True)
 class WindowStore:
     """frames: uint8 (M, H, W, 3), memory-mapped; windows: of all runs, frame numbers counted over all; frame_run: (M,)
-    index of the bag a frame is from; ranges: float32 (M, W / COLUMN) m by column of the picture, NaN where the bag has
+    number of the run a frame is from; ranges: float32 (M, W / COLUMN) m by column of the picture, NaN where the bag has
     no scan; poses: (M, 3) in odom; met: float16 (M, SECTORS, 2) m where the lidar met something, in its own frame, NaN
     where it did not; stop_lines: (M,) m to where a light tells to stop, inf where none does, NaN where the bag does not
     say; skipped: what was wrong with the bags left out; folder: where all this is kept."""
@@ -66,6 +68,13 @@ def bag_folders(folders: Iterable[Path]) -> list[Path]:
     return found
 
 
+def run_folders(folder: Path) -> list[Path]:
+    """What training reads: all bags and LeRobot datasets in or below `folder`. Raises BagError when it holds none."""
+    datasets = lerobot_folders(folder)
+    bags = bag_folders([folder]) if not datasets or any(folder.rglob("metadata.yaml")) else []
+    return sorted([*bags, *datasets])
+
+
 def open_store(
     bags: Sequence[Path],
     cache: Path,
@@ -73,7 +82,8 @@ def open_store(
     use_acceleration: bool,
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
 ) -> WindowStore:
-    """The store of these bags, read from `cache` when it was made of the same bags and configuration, else made anew.
+    """The store of these bags and LeRobot datasets, read from `cache` when it was made of the same ones and the same
+    configuration, else made anew.
 
     A bag that cannot be read is left out and named in `skipped`. Raises BagError when none is left.
     """
@@ -95,9 +105,23 @@ def open_store(
 
 
 def _fingerprint(bag: Path) -> tuple[str, int, int]:
-    """Of a bag that may be recorded again under the same name."""
-    status = (bag / "metadata.yaml").stat()
+    """Of a bag that may be recorded again under the same name, or a dataset that may be exported again."""
+    file = bag / INFO if _is_dataset(bag) else bag / "metadata.yaml"
+    status = file.stat()
     return str(bag), status.st_size, status.st_mtime_ns
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / INFO).is_file()
+
+
+def _runs(folders: Iterable[Path], skipped: list[str]) -> Iterator[Run]:
+    """Of bags and datasets. skipped: takes what was wrong with those that cannot be read, from there on."""
+    for folder in folders:
+        try:
+            yield from runs_of(folder) if _is_dataset(folder) else [read_run(folder)]
+        except BagError as error:
+            skipped.append(str(error))
 
 
 def _build(
@@ -111,9 +135,8 @@ def _build(
     skipped: list[str] = []
     frames, columns = 0, config.image_size[1] // COLUMN
     with (folder / "frames.u8").open("wb") as file:
-        for number, bag in enumerate(progress(bags)):
+        for number, run in enumerate(_runs(progress(bags), skipped)):
             try:
-                run = read_run(bag)
                 images = [resize_frame(run.frame(i), config.image_size) for i in range(len(run.jpegs))]
                 windows = make_windows(run, config, use_acceleration)
             except BagError as error:

@@ -52,7 +52,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Bags in `folder`. Where `record` is given they can be made."""
+    """Bags or LeRobot datasets in `folder`. Where `record` is given bags can be made."""
 
     name: str
     folder: Path

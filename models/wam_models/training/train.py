@@ -24,7 +24,7 @@ from torch import nn
 from wam_models.checkpoint import open_checkpoint
 from wam_models.data.bag_reader import BagError
 from wam_models.data.latent_cache import LatentCache, TrainingSet, open_latents
-from wam_models.data.store import WindowStore, bag_folders, open_store
+from wam_models.data.store import WindowStore, open_store, run_folders
 from wam_models.metis.planning import MetisModel
 from wam_models.preprocessing import Normaliser
 from wam_models.training.adapters import add_adapters, merged
@@ -117,7 +117,7 @@ def gather(recipe: Recipe, number: int, report: Report, *, start: Start | None =
     # 1. Bags to windows.
     stores = {}
     for name in plan.data:
-        bags = bag_folders([recipe.data[name].folder])
+        bags = run_folders(recipe.data[name].folder)
         follow = _follower(report, f"windows of {name}", len(bags))
         stores[name] = open_store(bags, recipe.cache, recipe.network, recipe.use_acceleration, follow)
 
