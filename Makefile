@@ -8,7 +8,7 @@ build: setup
 
 # What uses neither a network nor the clock runs side by side; nodes, processes and what is timed then have the machine to
 # themselves.
-SIDE_BY_SIDE := models/test src/wam_sim/test src/wam_tools/test tests/architecture
+SIDE_BY_SIDE := models/test src/wam_sim/test src/wam_tools/test tests/architecture tests/replay
 TIMED := $(wildcard src/wam_sim/test/test_virtual_*.py) $(wildcard src/wam_tools/test/test_bench_[bp]*.py)
 ALONE := $(filter-out $(SIDE_BY_SIDE),$(wildcard src/*/test tests/*)) $(TIMED)
 
