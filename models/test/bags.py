@@ -34,6 +34,7 @@ def write_bag(
     stamp_offset: float = 0.0,
     goal_frame: str = "odom",
     broken_at: int | None = None,
+    camera_frame: str = "camera_front_optical_frame",
 ) -> None:
     """Images and odometry every `period` s, one instruction, one goal 6 m ahead. told: instructions by the frame that
     they come with, in its stead; stop_at: m along the way of the line at which a light tells to stop, while it is
@@ -42,7 +43,7 @@ def write_bag(
     that turns clockwise and counts from 0 to 2 pi; odometry_until: s; nan_at: a frame whose odometry is not finite.
     names: other names of topics, empty for one that is left out; raw: pixels in place of JPEGs, on a topic without
     /compressed; storage: sqlite3 as Humble writes it, without definitions; stamp_offset: s that stamps lie ahead of
-    the recording; broken_at: a frame whose JPEG is cut off."""
+    the recording; broken_at: a frame whose JPEG is cut off; camera_frame: of pictures and camera_info."""
     t = TYPES.types
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 255, (72, 108, 3), dtype=np.uint8)
@@ -82,7 +83,7 @@ def write_bag(
             stamp = t["builtin_interfaces/msg/Time"](stamped // 10**9, stamped % 10**9)
             yaw = yaw_rate * i * period
             x, y = speed / yaw_rate * np.sin(yaw), speed / yaw_rate * (1 - np.cos(yaw))
-            header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
+            header = t["std_msgs/msg/Header"](stamp, camera_frame)
             seen = np.roll(picture, 2 * i, axis=1)
             if raw:
                 image = t["sensor_msgs/msg/Image"](header, 72, 108, "bgr8", 0, 3 * 108, seen.ravel())

@@ -14,6 +14,7 @@ setup(
         # Launch files and configuration live at the repository root, where people look for them.
         (f"share/{PACKAGE}/launch", glob("../../launch/*.launch.py")),
         (f"share/{PACKAGE}/config", glob("../../config/*.yaml")),
+        (f"share/{PACKAGE}/config/layouts", glob("../../config/layouts/*")),
     ],
     python_requires=">=3.10",
     zip_safe=False,

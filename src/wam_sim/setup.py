@@ -18,6 +18,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "bag_player_node = wam_sim.bag_player.bag_player_node:main",
             "virtual_carla_bridge = wam_sim.virtual_carla.virtual_carla_node:main",
             "virtual_go2 = wam_sim.virtual_go2.server:main",
         ],

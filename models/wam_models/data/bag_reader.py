@@ -43,7 +43,7 @@ class BagReader:
     def __init__(self, path: Path, types: Callable[[], Typestore] = lambda: get_typestore(Stores.ROS2_JAZZY)) -> None:
         self.path = path
         self.findings = Findings()
-        self._undefined = cache(types)
+        self._undefined, self._defined = cache(types), get_typestore(Stores.EMPTY)
         self._store = _opened(path, lambda: Reader(_storage(path)))
         self._types: dict[str, Typestore] = {}
         self._readers: dict[str, Callable[[bytes], Any]] = {}
@@ -137,7 +137,7 @@ class BagReader:
     def _type(self, connection: Connection) -> Typestore | None:
         """What reads messages of that type, or None when its definition is not known."""
         if connection.msgdef.format != MessageDefinitionFormat.NONE:
-            return types_of(connection.msgdef, connection.msgtype)
+            return types_of(connection.msgdef, connection.msgtype, self._defined)
         types = self._undefined()
         return types if connection.msgtype in types.fielddefs else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mcap.records import Channel, Chunk, Message, Schema
@@ -45,12 +46,16 @@ def repair(path: Path, out: Path, progress: Callable[[float], None] = lambda sha
     with whole_bag(out) as writer:
         for number, file in enumerate(files):
             if file.suffix == ".mcap":
-                _save_mcap(file, writer, found, lambda part, number=number: progress((number + part) / len(files)))
+                _save_mcap(file, writer, found, partial(_advance, progress, number, len(files)))
             else:
                 _save_database(file, writer, found)
         if not found.messages:
             raise BagError(f"{path} holds no message that can be read: {'; '.join(found.damages) or 'no file in it'}")
     return found
+
+
+def _advance(progress: Callable[[float], None], done: int, files: int, part: float) -> None:
+    progress((done + part) / files)
 
 
 def _save_mcap(file: Path, writer: BagWriter, found: Repaired, progress: Callable[[float], None]) -> None:

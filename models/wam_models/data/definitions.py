@@ -12,14 +12,22 @@ _NO_DIGEST = "RIHS01_" + 64 * "0"  # of a type that nobody knows
 _IDL_FILE = "=" * 80 + "\n"  # between the files of one definition, each of which opens with its name
 
 
-def types_of(definition: MessageDefinition, kind: str) -> Typestore | None:
-    """What reads messages of the type `kind`, or None when the definition does not say."""
-    store = get_typestore(Stores.EMPTY)
+def types_of(definition: MessageDefinition, kind: str, others: Typestore | None = None) -> Typestore | None:
+    """What reads messages of the type `kind`, or None when the definition does not say. others: of the same bag, which
+    takes it in unless it has a part of the type with another definition; what types share is then compiled once."""
     try:
-        store.register(_parsed(definition, kind))
-    except (TypesysError, ValueError):
+        parsed = _parsed(definition, kind)
+    except TypesysError:
         return None
-    return store if kind in store.fielddefs else None
+    for store in (others, get_typestore(Stores.EMPTY)):
+        if store is None:
+            continue
+        try:
+            store.register(parsed)
+        except (TypesysError, ValueError):
+            continue
+        return store if kind in store.fielddefs else None
+    return None
 
 
 def text_and_digest(kind: str, text: str, digest: str, types: Typestore | None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,11 +70,18 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class Calibrated(Event):
-    """matrix: (3, 3) K of a camera, in px of a picture of size (height, width)."""
+    """matrix: (3, 3) K of a camera, in px of a picture of size (height, width); frame: its own, which says whose camera
+    it is."""
 
     camera: str
     matrix: np.ndarray
     size: tuple[int, int]
+    frame: str
+
+
+def stamp_of(event: Event) -> float:
+    """s, of a picture or odometry: when it was so. NaN of anything else."""
+    return event.stamp if isinstance(event, (Picture, Moved)) else math.nan
 
 
 def read_events(
@@ -103,7 +111,11 @@ def _picture(camera: str) -> Callable[[float, Any], Picture]:
 
 def _calibrated(camera: str) -> Callable[[float, Any], Calibrated]:
     return lambda logged, message: Calibrated(
-        logged, camera, np.array(message.k, dtype=float).reshape(3, 3), (message.height, message.width)
+        logged,
+        camera,
+        np.array(message.k, dtype=float).reshape(3, 3),
+        (message.height, message.width),
+        message.header.frame_id,
     )
 
 

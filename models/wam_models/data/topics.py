@@ -139,6 +139,11 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
+def robot_in(channels: Iterable[Channel]) -> str:
+    """Whose bag it is, go2 or carla: a car's topics are called after CARLA."""
+    return "carla" if any(channel.topic.startswith("/carla/") for channel in channels) else "go2"
+
+
 def describe(topics: Topics) -> list[tuple[str, Any]]:
     """Role and topic of each, for people."""
     rows = [(f"camera {name}", topic) for name, topic in topics.cameras.items()]

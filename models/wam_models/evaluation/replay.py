@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ _STANDS, _TURNS = 0.1, 0.35  # m and rad over a horizon
 class PlanOutcome:
     """What became of one observation. stamp: s of its newest frame; pose: (3,) of base_link in odom then; times: (H,) s
     after the stamp and poses: (H, 3) in base_link, or None where there is no plan; refusal: why the policy would not;
-    violations: names of the rules that the plan breaks, which the robot would then not have driven."""
+    violations: names of the rules that the plan breaks, which the robot would then not have driven; logged: s, when the
+    bag has it, by the recorder's clock."""
 
     stamp: float
     pose: np.ndarray
@@ -30,6 +31,7 @@ class PlanOutcome:
     poses: np.ndarray | None = None
     refusal: str = ""
     violations: tuple[str, ...] = ()
+    logged: float = math.nan
 
     @property
     def driven(self) -> bool:
@@ -114,6 +116,39 @@ def score(runs: Sequence[Sequence[PlanOutcome]], compared: Sequence[Sequence[Pla
         heading=float(np.mean([errors.headings.mean() for _, errors in scored])),
         **counts,
     )
+
+
+def score_together(
+    policies: Mapping[str, Sequence[Sequence[tuple[PlanOutcome, PlanErrors | None]]]],
+) -> dict[str, Any] | None:
+    """Policies at the moments at which all that ever have a plan to score have one, and up to the shortest horizon of
+    all: {"moments", "seconds", "ade": {policy: m}, "fde": {policy: m}}; None where there is no such moment. Of each
+    policy: a sequence a run, which are those of the others too."""
+    by_moment = {
+        name: {
+            (number, round(outcome.stamp, 6)): (np.append(0.0, outcome.times), np.append(0.0, errors.errors))
+            for number, run in enumerate(runs)
+            for outcome, errors in run
+            if errors is not None and outcome.times is not None
+        }
+        for name, runs in policies.items()
+    }
+    by_moment = {name: found for name, found in by_moment.items() if found}
+    moments = sorted(set.intersection(*map(set, by_moment.values()))) if by_moment else []
+    if not moments:
+        return None
+    shared = [found[moment] for found in by_moment.values() for moment in moments]
+    seconds = min(float(times[-1]) for times, _ in shared)
+    grid = np.linspace(0.0, seconds, 21)[1:]
+    errors = {
+        name: np.array([np.interp(grid, *found[moment]) for moment in moments]) for name, found in by_moment.items()
+    }
+    return {
+        "moments": len(moments),
+        "seconds": round(seconds, 6),
+        "ade": {name: float(values.mean()) for name, values in errors.items()},
+        "fde": {name: float(values[:, -1].mean()) for name, values in errors.items()},
+    }
 
 
 def jumps(plans: Sequence[PlanOutcome]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -37,6 +36,7 @@ from wam_controller import qos
 from wam_controller.conversions import time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
+from wam_controller.shared_memory import make_room_for_pictures
 from wam_models.messages import seconds
 
 try:
@@ -51,10 +51,6 @@ except ImportError:  # nor these
 _STEP_PERIOD = 0.1  # s
 # Subscribers of CARLA's own bridge ask for reliable ones, which a best-effort publisher would never reach.
 _DATA, _TF = QoSProfile(depth=10), QoSProfile(depth=100)
-# Twice this is what Fast DDS's shared memory then holds; of itself it is 0.5 MB, less than one raw picture, whose parts
-# would be sent again and again while more come. Humble's does not read it, nor does any in its localhost-only mode:
-# there a deep publisher helps.
-_ROOM = "DEFAULT?sockets_size=16MB"
 _RAW = QoSProfile(depth=40)
 _LEVELS = {
     BridgeState.READY: DiagnosticStatus.OK,
@@ -236,9 +232,8 @@ class CarlaBridgeNode(ManagedNode):
 
 
 def run_bridge(make: Callable[..., CarlaBridgeNode] = CarlaBridgeNode) -> None:
-    """Run a bridge until SIGINT or SIGTERM. What the environment says of Fast DDS's transports is left as it is."""
-    if not {"FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"} & os.environ.keys():
-        os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", _ROOM)
+    """Run a bridge until SIGINT or SIGTERM."""
+    make_room_for_pictures()
     run(make)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bags import write_bag
 
 from wam_controller.settings import CONTROLLER, GATE
 from wam_planner.bringup import (
     TABLES,
     Go2Options,
+    ReplayOptions,
     Row,
     command,
     config_file,
@@ -116,9 +118,14 @@ def test_only_the_robot_itself_takes_everything_down_with_it():
 def test_options_are_read_from_texts_as_launch_gives_them():
     options = parse_options(Go2Options, {"sim": "true", "domain": "7", "goal": "1,2"})
     assert options == Go2Options(sim=True, domain=7, goal="1,2")
-    for texts in ({"sim": "yes"}, {"domain": "-1"}):
+    assert parse_options(ReplayOptions, {"rate": "2"}) == ReplayOptions(rate=2.0)
+    for kind, texts in (
+        (Go2Options, {"sim": "yes"}),
+        (Go2Options, {"domain": "-1"}),
+        (ReplayOptions, {"rate": "fast"}),
+    ):
         with pytest.raises(ValueError, match="must be"):
-            parse_options(Go2Options, texts)
+            parse_options(kind, texts)
 
 
 def test_every_option_is_described():
@@ -176,14 +183,17 @@ def describe(monkeypatch):
 
 
 @pytest.mark.parametrize("robot", TABLES)
-def test_a_launch_file_offers_the_options_and_starts_the_rows(describe, robot):
+def test_a_launch_file_offers_the_options_and_starts_the_rows(describe, robot, tmp_path):
     options, table = TABLES[robot]
     *arguments, started = describe(robot)
     assert [each.values[0] for each in arguments] == [name for name, _, _ in option_rows(options)]
     defaults = {each.values[0]: each.named["default_value"] for each in arguments}
     assert parse_options(options, defaults) == options()
-    actions = started.named["function"]({**defaults, "sim": "true"})
-    rows = table(options(sim=True))
+    if robot == "replay":
+        write_bag(tmp_path / "bag", frames=2)
+    chosen = {"bag": str(tmp_path / "bag")} if robot == "replay" else {"sim": "true"}
+    actions = started.named["function"]({**defaults, **chosen})
+    rows = table(parse_options(options, chosen))
     assert [each.named["name"] for each in actions] == [row.name for row in rows]
     for action, row in zip(actions, rows, strict=True):
         assert ("respawn" in action.named) is row.respawn and ("on_exit" in action.named) is not row.respawn

@@ -20,7 +20,7 @@ CONFIG = Path(__file__).parents[3] / "config" / "go2.yaml"
 
 
 def replay(tmp_path, *arguments, model="baseline:constant_velocity"):
-    words = ["--model", model, "--parameters", CONFIG, "--out", tmp_path / "out", *arguments]
+    words = ["--no-video", "--model", model, "--parameters", CONFIG, "--out", tmp_path / "out", *arguments]
     done = CliRunner().invoke(app, [str(word) for word in (tmp_path / "bag", *words)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.output
     return done

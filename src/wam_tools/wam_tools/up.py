@@ -11,7 +11,15 @@ import typer
 from wam_planner.bringup import TABLES, Row, option_rows, programs
 from wam_planner.processes import run_table
 
-app = typer.Typer(help="Start the nodes of a robot, real or simulated; Ctrl-C ends them all.", no_args_is_help=True)
+app = typer.Typer(
+    help="Start the nodes of a robot, real, simulated or recorded; Ctrl-C ends them all.", no_args_is_help=True
+)
+
+_HELP = {
+    "go2": "Walk a Go2, a real one or one in a simulated yard.",
+    "carla": "Drive a car in CARLA, on a server or in a simulated town.",
+    "replay": "Play a bag to the nodes in the place of a robot, and see what they plan and command now.",
+}
 
 
 def _starter(kind: type[Any], table: Callable[[Any], tuple[Row, ...]]) -> Callable[..., None]:
@@ -39,4 +47,4 @@ def _flag(default: bool | int | float | str, text: str) -> Any:
 
 
 for _robot, (_kind, _table) in TABLES.items():
-    app.command(_robot, help=f"Start the nodes of {_robot}.")(_starter(_kind, _table))
+    app.command(_robot, help=_HELP[_robot])(_starter(_kind, _table))

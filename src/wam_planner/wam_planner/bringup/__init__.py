@@ -7,6 +7,7 @@ from typing import Any
 
 from wam_planner.bringup.carla import CarlaOptions, carla_table
 from wam_planner.bringup.go2 import Go2Options, go2_table
+from wam_planner.bringup.replay import ReplayOptions, replay_table
 from wam_planner.bringup.rows import (
     Row,
     Value,
@@ -25,6 +26,7 @@ __all__ = [
     "TABLES",
     "CarlaOptions",
     "Go2Options",
+    "ReplayOptions",
     "Row",
     "Value",
     "bundled_models",
@@ -38,10 +40,12 @@ __all__ = [
     "parse_options",
     "prefix",
     "programs",
+    "replay_table",
 ]
 
-# Robot -> its options and the table for them.
+# Robot, or a recording in its place -> its options and the table for them.
 TABLES: dict[str, tuple[type[Any], Callable[[Any], tuple[Row, ...]]]] = {
     "go2": (Go2Options, go2_table),
     "carla": (CarlaOptions, carla_table),
+    "replay": (ReplayOptions, replay_table),
 }

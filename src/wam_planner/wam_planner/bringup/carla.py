@@ -43,7 +43,7 @@ def carla_table(options: CarlaOptions) -> tuple[Row, ...]:
     # Stamps are the simulation's, and so is every age of what flows here.
     simulated: dict[str, Value] = {"use_sim_time": True}
     car: dict[str, Value] = {"port": options.port, "role_name": options.role_name, "cameras": options.cameras}
-    rows = (
+    rows: tuple[Row, ...] = (
         Row(
             "wam_sim",
             "virtual_carla_bridge",

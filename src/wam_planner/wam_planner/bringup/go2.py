@@ -33,7 +33,7 @@ def go2_table(options: Go2Options) -> tuple[Row, ...]:
         )
     camera = "go2_camera_sim.yaml" if options.sim else "go2_camera.yaml"
     interface = options.interface or ("lo" if options.sim else "")
-    rows = (
+    rows: tuple[Row, ...] = (
         Row(
             "wam_sim",
             "virtual_go2",

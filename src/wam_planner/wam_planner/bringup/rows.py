@@ -64,6 +64,11 @@ def _parse(name: str, default: Value, text: str) -> Value:
         if not text.isdecimal():
             raise ValueError(f"{name} is {text!r}: it must be a whole number")
         return int(text)
+    if isinstance(default, float):
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}: it must be a number") from None
     return text
 
 

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "town": "Drives through towns: route completion, driving score, infractions.",
     "told": "Told left and told right before the same picture: how often plans go to those sides.",
     "bridge": "Pictures that the CARLA bridge carries to another process, and what is lost of them.",
+    "replay": "How fast a long recording is read and replayed, and whether memory stays flat.",
     "ablation": "Attention masks, and training without video: equal data, steps and seeds, with intervals.",
 }
 

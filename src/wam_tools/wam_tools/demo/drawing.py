@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +17,7 @@ from wam_tools.demo.projection import project, ribbon
 
 Colour = tuple[int, int, int]
 PLAN, ROBOT, PATH, GOAL = (90, 220, 60), (40, 160, 255), (200, 120, 30), (70, 70, 230)
+DRIVEN, BROKEN = (40, 160, 255), (50, 50, 225)  # what was driven; a plan that breaks a rule
 INK, PAPER, WALL, THING, PERSON = (60, 55, 50), (246, 244, 240), (120, 116, 110), (165, 158, 150), (190, 110, 170)
 _SHIFT = 3  # binary digits of a pixel that OpenCV draws with
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -70,7 +72,7 @@ class Canvas:
     at the middle of the page; yaw: rad, of the direction that is up."""
 
     def __init__(self, size: tuple[int, int], scale: float, middle: np.ndarray, yaw: float = 0.0) -> None:
-        self.image = np.full((*size, 3), PAPER, np.uint8)
+        self.image = _blank(*size, PAPER)
         self._scale, self._middle = scale, middle
         cos, sin = np.cos(yaw), np.sin(yaw)
         self._turn = np.array([[cos, -sin], [sin, cos]])
@@ -100,12 +102,19 @@ class Canvas:
         centre = tuple(self._pixels(np.asarray(point)[None])[0])
         cv2.circle(self.image, centre, int(radius * (1 << _SHIFT)), colour, width, cv2.LINE_AA, _SHIFT)
 
-    def plan(self, pose: np.ndarray, plan: np.ndarray) -> None:
-        """pose: (3,) where the robot is; plan: (H, 3)."""
+    def plan(self, pose: np.ndarray, plan: np.ndarray, colour: Colour = PLAN, width: int = 3) -> None:
+        """pose: (3,) where the robot is; plan: (H, 3); width: px."""
         line = np.vstack([pose, plan])
-        self.line(line, PLAN, 3)
+        self.line(line, colour, width)
         for point in line[1:]:
-            self.circle(point, 3, PLAN)
+            self.circle(point, width, colour)
+
+    def legend(self, rows: Sequence[tuple[str, Colour]]) -> None:
+        """A line of text a row into the upper left corner, each with a mark in its colour."""
+        for row, (text, colour) in enumerate(rows):
+            base = 20 + 17 * row
+            cv2.rectangle(self.image, (10, base - 7), (22, base - 3), colour, -1)
+            cv2.putText(self.image, _plain(text), (28, base), _FONT, 0.42, INK, 1, cv2.LINE_AA)
 
     def _pixels(self, points: np.ndarray) -> np.ndarray:
         offset = (points[:, :2] - self._middle) @ self._turn * self._scale
@@ -143,11 +152,12 @@ class TopView:
 
 
 def strip(width: int, height: int, texts: list[str]) -> np.ndarray:
-    """A dark strip with texts at equal distances."""
-    image = np.full((height, width, 3), INK, np.uint8)
+    """A dark strip with texts at equal distances, each cut off where the next begins."""
+    image = _blank(height, width, INK)
+    column = (width - 14) // len(texts)
     for i, text in enumerate(texts):
-        at = (14 + i * (width - 14) // len(texts), int(0.66 * height))
-        cv2.putText(image, text, at, _FONT, 0.5, PAPER, 1, cv2.LINE_AA)
+        at = (14 + i * column, int(0.66 * height))
+        cv2.putText(image, _cut(text, column - 8), at, _FONT, 0.5, PAPER, 1, cv2.LINE_AA)
     return image
 
 
@@ -157,6 +167,26 @@ def caption(image: np.ndarray, text: str) -> None:
         (width, height), _ = cv2.getTextSize(text, _FONT, 0.55, 1)
         cv2.rectangle(image, (8, 8), (24 + width, 24 + height), PAPER, -1)
         cv2.putText(image, text, (16, 16 + height), _FONT, 0.55, INK, 1, cv2.LINE_AA)
+
+
+def _blank(height: int, width: int, colour: Colour) -> np.ndarray:
+    """Filled by rows, which is ten times as fast as by pixels."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = np.tile(np.array(colour, np.uint8), (width, 1))
+    return image
+
+
+def _plain(text: str) -> str:
+    """Only what OpenCV has letters for."""
+    return text.encode("ascii", "replace").decode()
+
+
+def _cut(text: str, width: int) -> str:
+    """The text, or as much of its beginning as is `width` px wide in a strip."""
+    text, whole = _plain(text), len(text)
+    while text and cv2.getTextSize(text + "..." * (len(text) < whole), _FONT, 0.5, 1)[0][0] > width:
+        text = text[:-1]
+    return text + "..." * (len(text) < whole)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:

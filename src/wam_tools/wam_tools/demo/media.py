@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,16 +49,25 @@ class Scene(Protocol):
 
 
 def write_video(path: Path, scene: Scene, recording: Recording, window: tuple[float, float]) -> None:
-    """Camera with the plan beside the top view, as H.264 that browsers play. window: first and last moment, s."""
-    size = (WIDTH, HEIGHT + STRIP_HEIGHT)
+    """Camera with the plan beside the top view. window: first and last moment, s."""
+    write_frames(path, (WIDTH, HEIGHT + STRIP_HEIGHT), RATE, _frames(scene, recording, window))
+
+
+def write_frames(path: Path, size: tuple[int, int], rate: float, frames: Iterable[np.ndarray]) -> None:
+    """An MP4 of H.264 that browsers play from its first bytes on. size: (width, height) px, both even; rate: frames/s;
+    frames: uint8 (height, width, 3) BGR, of which no more than one is held at a time. Raises OSError when the encoder
+    cannot write there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     writer = imageio_ffmpeg.write_frames(
-        str(path), size, fps=RATE, codec="libx264", quality=None, pix_fmt_in="bgr24", macro_block_size=2,
+        str(path), size, fps=rate, codec="libx264", quality=None, pix_fmt_in="bgr24", macro_block_size=2,
         output_params=["-crf", "23", "-preset", "veryfast", "-movflags", "+faststart"],
     )  # fmt: skip
     writer.send(None)
-    for frame in _frames(scene, recording, window):
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
+    try:
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
 
 
 def write_gif(path: Path, videos: list[Path], seconds: float, rate: float = 6.0, width: int = 720) -> None:

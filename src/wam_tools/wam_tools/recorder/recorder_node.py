@@ -136,7 +136,7 @@ class RecorderNode(ManagedNode):
         self._asked.ask()
         self._looks += 1
         counts = {topic.name: f"{topic.messages}, {topic.rate:.1f} Hz" for topic in self._recording.topics}
-        said = f"{self._looks * _LOOK_PERIOD:.0f} s, {1e-6 * self._recording.bytes:.0f} MB"
+        said = f"{self._looks * _LOOK_PERIOD:.0f} s, {1e-6 * self._recording.size:.0f} MB"
         if fault := self._recording.fault:
             self.report_health(DiagnosticStatus.ERROR, f"not recording: {fault}", counts)
             self.get_logger().error(f"not recording: {fault}", once=True)

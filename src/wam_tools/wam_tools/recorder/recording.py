@@ -121,8 +121,8 @@ class Recording:
         self._thread.join()
 
     @property
-    def bytes(self) -> int:
-        """Of messages, written so far."""
+    def size(self) -> int:
+        """Bytes of messages, written so far."""
         return self._written
 
     @property
@@ -157,7 +157,7 @@ class Recording:
     def report(self) -> dict[str, Any]:
         """As JSON: bag, bytes, fault, and TopicReport by topic."""
         topics = {topic.name: asdict(topic.report()) for topic in self._topics}
-        return {"bag": str(self.path), "bytes": self.bytes, "fault": self.fault, "topics": topics}
+        return {"bag": str(self.path), "bytes": self.size, "fault": self.fault, "topics": topics}
 
     def describe(self, key: str, text: str) -> None:
         """Into the bag's metadata."""

@@ -19,14 +19,17 @@ from wam_controller.parameter_files import read_parameters
 from wam_controller.parameters import Value
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.store import bag_folders
-from wam_models.data.topics import describe
+from wam_models.data.topics import describe, robot_in
 from wam_planner.bringup import CarlaOptions, Go2Options, config_file, find_model
 from wam_planner.settings import PLANNER
 from wam_tools.output import console, show_table, write_json
 from wam_tools.replay.job import BagReplay, Job, replay
 from wam_tools.replay.metrics import metrics, number, policy_names, reasons, scores_of, timings
+from wam_tools.replay.mounts import camera_place, parse_mount
+from wam_tools.replay.overlay import write_overlay
 from wam_tools.replay.predictions import write_predictions
 from wam_tools.replay.report import write_report
+from wam_tools.replay.rerun_log import load_rerun, write_rerun
 
 app = typer.Typer()
 
@@ -62,6 +65,12 @@ def replay_bags(
     start: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
     end: Annotated[float | None, typer.Option(min=0.0, help="s after the first message.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with a bag of its own.")] = 1,
+    video: Annotated[bool, typer.Option(help="Write overlay.mp4: the plans in the camera and from above.")] = True,
+    rerun: Annotated[bool, typer.Option(help="Write replay.rrd for the Rerun viewer.")] = False,
+    mount: Annotated[
+        str | None,
+        typer.Option(help="Where the camera sits: x,y,z m from the ground, pitch in degrees down[, robot's width m]."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.")] = None,
 ) -> None:
     """Recorded runs through any model, without ROS: every picture through the robot's own observation buffer,
@@ -71,6 +80,9 @@ def replay_bags(
     try:
         folders = _bags(bags)
         robot = _robot(folders)
+        said = parse_mount(mount) if mount is not None else None
+        if rerun:
+            load_rerun()  # before the work, not after it
         settings = _settings(parameters or config_file(f"{robot}.yaml"), {"steps": steps, "seed": seed})
         asked = _named(model or [_MODELS[robot]])
         beside = {name: f"baseline:{name}" for name in _BASELINES[robot] if name not in asked}
@@ -96,9 +108,20 @@ def replay_bags(
     for path in filter(None, (out / "metrics.json", json)):
         write_json(path, found)
     write_json(out / "timings.json", spent)
-    write_report(out / "report.html", replays, found, spent, next(iter(asked)), robot)
-    for each in replays:
-        write_predictions((out if len(jobs) == 1 else out / each.name) / "predictions.mcap", each)
+    places = {each.bag: said or camera_place(robot, each) for each in replays}
+    names = list(found["policies"])
+    told, videos = {job.bag: job for job in jobs}, dict[Path, Path]()
+    with Progress(console=console, transient=True) as progress:
+        for each in replays:
+            folder, job, place = out if len(jobs) == 1 else out / each.name, told[each.bag], places[each.bag]
+            write_predictions(folder / "predictions.mcap", each)
+            if rerun:
+                write_rerun(folder / "replay.rrd", each, job, names, place)
+            if video:
+                videos[each.bag] = folder / "overlay.mp4"
+                show = partial(_advance, progress, progress.add_task(f"video of {each.name}", total=None))
+                write_overlay(videos[each.bag], each, job, names, place, show)
+    write_report(out / "report.html", replays, found, spent, next(iter(asked)), places, videos)
     console.print(
         f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
         f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
@@ -131,12 +154,11 @@ def _told_apart(bags: Sequence[Path]) -> list[str]:
 
 
 def _robot(bags: Sequence[Path]) -> str:
-    """Whose bags they are: a car's topics are called after CARLA. Raises ValueError when they are of several."""
+    """Whose bags they are. Raises ValueError when they are of several."""
     found = set()
     for path in bags:
         with BagReader(path) as bag:
-            of_car = any(channel.topic.startswith("/carla/") for channel in bag.channels)
-        found.add("carla" if of_car else "go2")
+            found.add(robot_in(bag.channels))
     if len(found) > 1:
         raise ValueError("bags of a car and of a walking robot: replay those of one robot at a time")
     return found.pop()

@@ -8,13 +8,26 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from wam_models.evaluation.replay import PlanErrors, PlanOutcome, placed
 from wam_tools.replay.job import BagReplay
 
-_COLOURS = ("#2f7d32", "#1565c0", "#8e24aa", "#ef6c00", "#546e7a", "#c62828", "#00838f")
+# Of the policies. Orange is for what was driven, red for plans that break a rule.
+_COLOURS = ("#2f7d32", "#1565c0", "#8e24aa", "#00838f", "#546e7a", "#6d4c41", "#c2185b")
 _MAP_PLANS = 150  # at the most; more hide each other
+
+
+def colour_of(number: int) -> str:
+    """Of the policy with this number, in all figures and videos; the first is green."""
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def rgb_of(number: int) -> tuple[int, int, int]:
+    """The same as 0 to 255."""
+    red, green, blue = (round(255 * part) for part in to_rgb(colour_of(number)))
+    return red, green, blue
 
 
 def errors_over_time(replay: BagReplay, names: Sequence[str]) -> str:
@@ -26,7 +39,7 @@ def errors_over_time(replay: BagReplay, names: Sequence[str]) -> str:
         if scored:
             seconds = [outcome.stamp - replay.first_stamp for outcome, _ in scored]
             means = [float(errors.errors.mean()) for _, errors in scored]
-            axes.plot(seconds, means, color=_COLOURS[number % len(_COLOURS)], linewidth=1.1, label=name)
+            axes.plot(seconds, means, color=colour_of(number), linewidth=1.1, label=name)
     axes.set(xlabel="time (s)", ylabel="ADE (m)", ylim=(0.0, None))
     axes.grid(alpha=0.25)
     if axes.lines:
@@ -60,7 +73,7 @@ def latency_histogram(milliseconds: Mapping[str, Sequence[float]]) -> str:
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     axes = figure.subplots()
     for number, (name, values) in enumerate(milliseconds.items()):
-        axes.hist(values, bins=40, color=_COLOURS[number % len(_COLOURS)], alpha=0.75, label=name)
+        axes.hist(values, bins=40, color=colour_of(number), alpha=0.75, label=name)
     axes.set(xlabel="a plan (ms)", ylabel="plans", xlim=(0.0, None))
     axes.legend(fontsize=8)
     return _svg(figure)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +12,22 @@ import numpy as np
 from wam_controller.parameters import Value
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
-from wam_models.data.events import Aimed, Calibrated, Event, Moved, Picture, Planned, Told, read_events
+from wam_models.data.events import Aimed, Calibrated, Event, Moved, Planned, Told, read_events
 from wam_models.data.findings import Findings
 from wam_models.data.topics import Topics, guess_topics, read_topics
 from wam_models.data.track import Track
 from wam_models.evaluation.replay import PlanErrors, PlanOutcome, compare
-from wam_planner.images import ImageError, read_image
 from wam_planner.policy_loading import ready_policy
 from wam_planner.settings import make_config, parse_goal
-from wam_tools.demo.bag import typestore
-from wam_tools.replay.offline_planner import OfflinePlanner, RecordedClock
+from wam_tools.message_types import typestore
+from wam_tools.recorder.about import parameter, read_about
+from wam_tools.replay.offline_planner import OfflinePlanner
+from wam_tools.replay.ride import Ride
 
 if TYPE_CHECKING:
     from wam_models.policy import Policy
 
 RECORDED = "recorded"  # the plans that are in the bag already
-_FIRST = 200  # events by which two clocks are told from one
 THE_END = "end"  # as a goal: where the robot was when the recording ended
 
 
@@ -101,8 +100,16 @@ def replay(job: Job, progress: Callable[[float, float], None] = lambda done, sec
         if missing:
             raise BagError(f"{job.topics} names no camera {missing[0]!r}, which the models want")
         end = _end(job.bag, topics, span) if job.goal == THE_END else None
-        planners = {name: _planner(policy, job, end) for name, policy in policies.items()}
-        return _ride(bag, topics, span, planners, job, progress)
+        settings = {**job.settings, **_set_then(bag, job)}
+        planners = {name: _planner(policy, job, settings, end) for name, policy in policies.items()}
+        # Nothing is left out where no span was asked for; as floats, its ends are a fraction of a microsecond off.
+        asked = (None if job.start is None else span[0], None if job.end is None else span[1])
+        ride = Ride(planners, topics, ignored=_ignored(job))
+        ride.go(read_events(bag, topics, *asked), lambda logged: progress(logged - span[0], span[1] - span[0]))
+        ride.findings.extend(bag.findings)
+    if not ride.pictures:
+        raise BagError(f"{job.bag} has no picture on {', '.join(topics.cameras.values())} in this span")
+    return _judged(job, topics, span, planners, ride)
 
 
 def _span(bag: BagReader, job: Job) -> tuple[float, float]:
@@ -123,119 +130,72 @@ def _end(path: Path, topics: Topics, span: tuple[float, float]) -> tuple[float, 
     return None if last is None else last.pose[:2]
 
 
-def _planner(policy: Policy, job: Job, end: tuple[float, float] | None) -> OfflinePlanner:
-    planner = OfflinePlanner(policy, make_config(job.settings, policy.spec), job.every)
-    planner.core.instruction = str(job.settings["instruction"]) if job.instruction is None else job.instruction
+def _set_then(bag: BagReader, job: Job) -> dict[str, Value]:
+    """Instruction and goal that were parameters of the recorded planner. Its goal counts from where it started, which
+    is where the recording begins, or nearly."""
+    about = read_about(bag)
+    names = ("instruction",) if job.start else ("instruction", "goal")
+    return {name: text for name in names if (text := parameter(about, "/planner", name))}
+
+
+def _ignored(job: Job) -> tuple[type[Event], ...]:
+    """What the bag says of something that was asked for otherwise."""
+    return (*((Aimed,) if job.goal is not None else ()), *((Told,) if job.instruction is not None else ()))
+
+
+def _planner(
+    policy: Policy, job: Job, settings: Mapping[str, Value], end: tuple[float, float] | None
+) -> OfflinePlanner:
+    planner = OfflinePlanner(policy, make_config(settings, policy.spec), job.every)
+    planner.core.instruction = str(settings["instruction"]) if job.instruction is None else job.instruction
     if end is not None:
         planner.core.aim(end)
-    goal = str(job.settings["goal"]) if job.goal is None else job.goal
+    goal = str(settings["goal"]) if job.goal is None else job.goal
     if goal != THE_END and (wanted := parse_goal(goal)) is not None:
         planner.core.aim_from_start(*wanted)
     return planner
 
 
-def _ride(
-    bag: BagReader,
-    topics: Topics,
-    span: tuple[float, float],
-    planners: Mapping[str, OfflinePlanner],
-    job: Job,
-    progress: Callable[[float, float], None],
+def _judged(
+    job: Job, topics: Topics, span: tuple[float, float], planners: Mapping[str, OfflinePlanner], ride: Ride
 ) -> BagReplay:
-    findings = Findings()
-    moved: list[Moved] = []
-    recorded: list[Planned] = []
-    camera: Calibrated | None = None
-    pictures = 0
-    if not topics.odometry:
-        findings.add("no_odometry", "no odometry: the robot is taken to stand, and no plan can be scored")
-    # Nothing is left out where no span was asked for; as floats, its ends are a fraction of a microsecond off.
-    asked = (None if job.start is None else span[0], None if job.end is None else span[1])
-    events = _standing(read_events(bag, topics, *asked), bool(topics.odometry))
-    first = list(islice(events, _FIRST))
-    clock = RecordedClock(first, next(iter(planners.values())).config.buffer, findings)
-    for event in chain(first, events):
-        now = clock.see(event)
-        image = None
-        if isinstance(event, Picture):
-            pictures += 1
-            image = _decoded(event, findings)
-            progress(max(event.logged - span[0], 0.0), span[1] - span[0])
-        elif isinstance(event, Moved) and topics.odometry:
-            moved.append(event)
-        elif isinstance(event, Calibrated) and event.camera == next(iter(topics.cameras)):
-            camera = camera or event
-        elif isinstance(event, Planned):
-            recorded.append(event)
-        elif isinstance(event, Aimed) and event.frame != (frame := moved[-1].frame if moved else "odom"):
-            text = f"the goal at {event.logged:.3f} s is in {event.frame!r}, odometry in {frame!r}: not taken"
-            findings.add("goal_in_other_frame", text)
-            continue
-        if (isinstance(event, Aimed) and job.goal is not None) or (
-            isinstance(event, Told) and job.instruction is not None
-        ):
-            continue
-        for planner in planners.values():
-            if (task := planner.see(event, now, image)) is not None:
-                planner.plan(task, now)
-    if not pictures:
-        raise BagError(f"{job.bag} has no picture on {', '.join(topics.cameras.values())} in this span")
-    if camera is None:
-        findings.add("no_camera_info", "no camera_info: plans cannot be drawn into the pictures")
-    findings.extend(bag.findings)
-    track = Track([event.stamp for event in moved], [event.pose for event in moved], findings)
-    models = {name: _judged(planner, track) for name, planner in planners.items()}
-    if recorded:
-        outcomes = _placed(recorded, track)
-        models[RECORDED] = Replayed(recorded[-1].model_id, outcomes, [compare(each, track) for each in outcomes])
-    height = float(np.median([event.height for event in moved])) if moved else 0.0
+    """Every plan against where the robot then was."""
+    track = Track([event.stamp for event in ride.moved], [event.pose for event in ride.moved], ride.findings)
+    models = {
+        name: Replayed(
+            planner.policy.spec.model_id,
+            planner.outcomes,
+            [compare(outcome, track) for outcome in planner.outcomes],
+            planner.not_planned,
+            planner.timings,
+        )
+        for name, planner in planners.items()
+    }
+    if ride.recorded:
+        outcomes = _placed(ride.recorded, track)
+        compared = [compare(outcome, track) for outcome in outcomes]
+        models[RECORDED] = Replayed(ride.recorded[-1].model_id, outcomes, compared)
     return BagReplay(
         bag=job.bag,
         name=job.name,
         topics=topics,
         start=span[0],
         seconds=span[1] - span[0],
-        pictures=pictures,
+        pictures=ride.pictures,
         track=track,
-        height=height,
-        frame=moved[-1].frame if moved else "odom",
-        camera=camera,
-        findings=findings,
+        height=float(np.median([event.height for event in ride.moved])) if ride.moved else 0.0,
+        frame=ride.frame,
+        camera=ride.camera,
+        findings=ride.findings,
         models=models,
     )
 
 
-def _standing(events: Iterator[Event], moves: bool) -> Iterator[Event]:
-    """The events, with odometry of a robot that stands before each picture unless it `moves`."""
-    for event in events:
-        if isinstance(event, Picture) and not moves:
-            yield Moved(event.logged, event.stamp, "odom", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-        yield event
-
-
-def _decoded(picture: Picture, findings: Findings) -> np.ndarray | ImageError:
-    try:
-        return read_image(picture.message)
-    except ImageError as error:
-        findings.add("unreadable_picture", f"camera {picture.camera} at {picture.stamp:.3f} s: {error}")
-        return error
-
-
-def _judged(planner: OfflinePlanner, track: Track) -> Replayed:
-    return Replayed(
-        planner.policy.spec.model_id,
-        planner.outcomes,
-        [compare(outcome, track) for outcome in planner.outcomes],
-        planner.not_planned,
-        planner.timings,
-    )
-
-
-def _placed(recorded: list[Planned], track: Track) -> list[PlanOutcome]:
+def _placed(recorded: Sequence[Planned], track: Track) -> list[PlanOutcome]:
     """Plans of the recording, which are in odom, as seen from where the robot was at their stamps."""
     places = track.at(np.array([plan.stamp for plan in recorded]))
     return [
-        PlanOutcome(plan.stamp, place, plan.times, relative_poses(plan.poses, place))
+        PlanOutcome(plan.stamp, place, plan.times, relative_poses(plan.poses, place), logged=plan.logged)
         for plan, place in zip(recorded, places)
         if np.isfinite(place).all() and np.isfinite(plan.poses).all() and len(plan.times)
     ]

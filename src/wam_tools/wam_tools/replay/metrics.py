@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wam_models.evaluation.replay import OpenLoopScores, PlanErrors, score
-from wam_tools.replay.job import BagReplay, Replayed
+from wam_models.evaluation.replay import OpenLoopScores, PlanErrors, score, score_together
+from wam_tools.replay.job import RECORDED, BagReplay, Replayed
 
 MOTIONS = ("straight", "left", "right", "backwards", "standing")
 
@@ -53,7 +53,23 @@ def metrics(replays: Sequence[BagReplay], failed: Mapping[str, str]) -> dict[str
             for replay in replays
         ],
         "policies": {name: _policy(replays, name) for name in policy_names(replays)},
+        "together": _together(replays),
     }
+
+
+def _together(replays: Sequence[BagReplay]) -> dict[str, Any] | None:
+    """What was planned here at the same moments; the recorded plans are of fewer, as the robot took its time."""
+    names = [name for name in policy_names(replays) if name != RECORDED]
+    pairs = {
+        name: [
+            list(zip(replay.models[name].outcomes, replay.models[name].compared, strict=True))
+            if name in replay.models
+            else []
+            for replay in replays
+        ]
+        for name in names
+    }
+    return score_together(pairs)
 
 
 def timings(replays: Sequence[BagReplay], wall_seconds: float, peak_mib: float) -> dict[str, Any]:

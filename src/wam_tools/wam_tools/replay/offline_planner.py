@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
 from wam_models.data.events import Aimed, Event, Moved, Picture, Told
-from wam_models.data.findings import Findings
 from wam_models.evaluation.replay import PlanOutcome
 from wam_models.policy import Policy
 from wam_models.types import Plan, Refusal
 from wam_planner.continuity import CheckedPlan, PlanChain
 from wam_planner.images import ImageError
-from wam_planner.observation_buffer import BufferConfig, Verdict
+from wam_planner.observation_buffer import Verdict
 from wam_planner.planner_core import Outcome, PlannerConfig, PlannerCore, PlanTask
 
 # s between two looks at what there is to plan from, as the node's status timer has it.
 _LOOK_PERIOD = 0.1
 _ODOMETRY_LACKS = (Verdict.WAITING.name.lower(), Verdict.UNSYNCED.name.lower())
-# s by which a stamp may be older than the one before it without the recording having begun anew.
-_RESTART = 1.0
-
-
-class RecordedClock:
-    """What time it was on the robot at each event: the recorder's clock where stamps are of the same one, so that what
-    came late is late again; the newest stamp otherwise, as with simulated time, or a recorder with a clock of its own.
-    """
-
-    def __init__(self, first: Sequence[Event], config: BufferConfig, findings: Findings) -> None:
-        """first: events from which it can be told whether there is one clock."""
-        late = [event.logged - event.stamp for event in first if isinstance(event, (Picture, Moved))]
-        late = [seconds for seconds in late if math.isfinite(seconds)]
-        middle = statistics.median(late) if late else 0.0
-        self._by_stamps = not -config.future_tolerance <= middle <= config.max_frame_age
-        if self._by_stamps:
-            text = f"what is recorded was stamped {middle:.3f} s before, in the middle: the stamps are the clock"
-            findings.add("two_clocks", text)
-        self.now = -math.inf
-
-    def see(self, event: Event) -> float:
-        """s at this event."""
-        if not self._by_stamps:
-            self.now = event.logged
-        elif isinstance(event, (Picture, Moved)) and math.isfinite(event.stamp):
-            newer = event.stamp > self.now or self.now - event.stamp > _RESTART
-            self.now = event.stamp if newer else self.now
-        return self.now
 
 
 class OfflinePlanner:
@@ -68,6 +37,7 @@ class OfflinePlanner:
         self._lost: Counter[str] = Counter()
         self._waits = ""  # why the newest picture has not been planned from, while it still may be
         self._looked = -math.inf
+        self._logged = math.nan
 
     @property
     def not_planned(self) -> dict[str, int]:
@@ -77,6 +47,7 @@ class OfflinePlanner:
 
     def see(self, event: Event, now: float, image: np.ndarray | ImageError | None) -> PlanTask | None:
         """What to plan from after this event, if anything. image: of a Picture, or why it has none."""
+        self._logged = event.logged
         if isinstance(event, Moved):
             self.core.add_odometry(now, event.stamp, event.pose, event.twist)
             # The node looks again from time to time: a picture whose odometry came after it is not lost.
@@ -105,10 +76,9 @@ class OfflinePlanner:
         stamp, pose = task.observation.stamp, np.array(task.pose)
         if isinstance(answer, CheckedPlan):
             self._keep(stamp, pose, answer.plan, tuple(each.rule.value for each in answer.violations))
-        elif isinstance(answer, Refusal):
-            self.outcomes.append(PlanOutcome(stamp, pose, refusal=answer.reason.value))
-        else:
-            self.outcomes.append(PlanOutcome(stamp, pose, refusal=f"failed: {type(answer).__name__}"))
+            return
+        why = answer.reason.value if isinstance(answer, Refusal) else f"failed: {type(answer).__name__}"
+        self.outcomes.append(PlanOutcome(stamp, pose, refusal=why, logged=self._logged))
 
     def _take(self, picture: Picture, now: float, image: np.ndarray | ImageError | None) -> bool:
         """Whether the buffer has it."""
@@ -135,5 +105,7 @@ class OfflinePlanner:
 
     def _keep(self, stamp: float, pose: np.ndarray, plan: Plan, violations: tuple[str, ...]) -> None:
         trajectory = plan.trajectory
-        self.outcomes.append(PlanOutcome(stamp, pose, trajectory.times, trajectory.poses, violations=violations))
+        self.outcomes.append(
+            PlanOutcome(stamp, pose, trajectory.times, trajectory.poses, violations=violations, logged=self._logged)
+        )
         self.timings.append(dict(plan.timings))

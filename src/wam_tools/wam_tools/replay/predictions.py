@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from wam_models.data.bag_writer import whole_bag
 from wam_models.evaluation.replay import PlanOutcome, placed
 from wam_tools.replay.job import BagReplay
 
@@ -19,22 +19,41 @@ _PATH = "nav_msgs/msg/Path"
 
 
 def write_predictions(file: Path, replay: BagReplay) -> None:
-    """An MCAP file with `/replay/<policy>/planned_path` of each plan that the robot would have driven, at the stamp of
-    its picture, and `/replay/driven_path`, all in the odometry's frame."""
-    types = get_typestore(Stores.ROS2_JAZZY)
-    rows = [(replay.first_stamp, "driven_path", _path(types, replay, replay.track.stamps, replay.track.poses))]
-    for name, ride in replay.models.items():
-        topic = f"{re.sub('[^0-9A-Za-z_]', '_', name)}/planned_path"
-        rows += [(each.stamp, topic, _plan(types, replay, each)) for each in ride.outcomes if each.driven]
+    """An MCAP file with `/replay/<policy>/planned_path` of each plan that the robot would have driven, and
+    `/replay/driven_path`, all in the odometry's frame. Each is stamped as its picture, and recorded when the recording
+    had what it was planned from."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         bag = Path(folder) / file.stem
-        with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            names = sorted({topic for _, topic, _ in rows})
-            topics = {name: writer.add_connection(f"/replay/{name}", _PATH, typestore=types) for name in names}
-            for stamp, topic, message in sorted(rows, key=lambda row: row[:2]):
-                writer.write(topics[topic], round(stamp * 1e9), types.serialize_cdr(message, _PATH))
+        with whole_bag(bag) as writer:
+            driven = writer.add("/replay/driven_path", _PATH)
+            topics = {
+                name: writer.add(f"/replay/{word}/planned_path", _PATH) for name, word in _words(replay.models).items()
+            }
+            way = _path(writer.types, replay, replay.track.stamps, replay.track.poses)
+            writer.write_message(driven, round(replay.start * 1e9), way)
+            for outcome, name in _plans(replay):
+                message = _plan(writer.types, replay, outcome)
+                writer.write_message(topics[name], round(outcome.logged * 1e9), message)
         (bag / f"{bag.name}.mcap").replace(file)
+
+
+def _words(names: Iterable[str]) -> dict[str, str]:
+    """Name -> what may stand in a topic: letters, digits and _, no digit first, none twice."""
+    words: dict[str, str] = {}
+    for name in names:
+        word = re.sub("[^0-9A-Za-z_]", "_", name)
+        word = f"_{word}" if word[:1].isdigit() else word or "_"
+        while word in words.values():
+            word += "_"
+        words[name] = word
+    return words
+
+
+def _plans(replay: BagReplay) -> Iterator[tuple[PlanOutcome, str]]:
+    """With the name of who made them, in the order of the recording."""
+    pairs = [(each, name) for name, ride in replay.models.items() for each in ride.outcomes if each.driven]
+    yield from sorted(pairs, key=lambda pair: pair[0].logged)
 
 
 def _plan(types: Typestore, replay: BagReplay, outcome: PlanOutcome) -> Any:
@@ -49,15 +68,14 @@ def _path(types: Typestore, replay: BagReplay, stamps: np.ndarray, poses: np.nda
     t = types.types
 
     def header(stamp: float) -> Any:
-        nanoseconds = round(stamp * 1e9)
-        time = t["builtin_interfaces/msg/Time"](nanoseconds // 10**9, nanoseconds % 10**9)
+        time = t["builtin_interfaces/msg/Time"](*divmod(round(stamp * 1e9), 10**9))
         return t["std_msgs/msg/Header"](time, replay.frame)
 
     def stamped(stamp: float, pose: list[float]) -> Any:
         x, y, yaw = pose
         turned = t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
-        placed = t["geometry_msgs/msg/Pose"](t["geometry_msgs/msg/Point"](x, y, 0.0), turned)
-        return t["geometry_msgs/msg/PoseStamped"](header(stamp), placed)
+        place = t["geometry_msgs/msg/Pose"](t["geometry_msgs/msg/Point"](x, y, 0.0), turned)
+        return t["geometry_msgs/msg/PoseStamped"](header(stamp), place)
 
     line = [stamped(stamp, pose) for stamp, pose in zip(stamps.tolist(), poses.tolist(), strict=True)]
     return t[_PATH](header(float(stamps[0]) if len(stamps) else replay.first_stamp), line)

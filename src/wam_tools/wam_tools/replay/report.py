@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
 from wam_tools.replay.figures import errors_over_time, latency_histogram, map_of_plans
 from wam_tools.replay.job import BagReplay
 from wam_tools.replay.metrics import MOTIONS, number, reasons
-from wam_tools.replay.mounts import camera_place
+from wam_tools.replay.mounts import CameraPlace, why_not_drawn
 from wam_tools.replay.worst import worst_moments
+
+# Bytes of video in the page, together; more makes it slow to open and too large to send by mail.
+_EMBEDDED = 12 * 2**20
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,18 @@ class _Table:
 
 
 def write_report(
-    path: Path, replays: Sequence[BagReplay], found: dict[str, Any], spent: dict[str, Any], main: str, robot: str
+    path: Path,
+    replays: Sequence[BagReplay],
+    found: dict[str, Any],
+    spent: dict[str, Any],
+    main: str,
+    places: Mapping[Path, CameraPlace | None],
+    videos: Mapping[Path, Path],
 ) -> None:
-    """found, spent: see metrics.metrics and metrics.timings; main: the policy that it is about; robot: go2 or carla,
-    whose camera sees the ground as it does."""
-    place = camera_place(robot, max((replay.height for replay in replays), default=0.0))
+    """found, spent: see metrics.metrics and metrics.timings; main: the policy that it is about; places: of the first
+    cameras, by bag, and None where it is not known; videos: files by bag, in or below the page's folder, of bags that
+    have one. Small videos become part of the page, the others are played from beside it."""
+    sources = _video_sources(path.parent, [videos[replay.bag] for replay in replays if replay.bag in videos])
     names = list(found["policies"])
     taken = {name: _plan_milliseconds(replays, name) for name in spent["policies"]}
     page = _template().render(
@@ -36,20 +48,38 @@ def write_report(
         bags=found["bags"],
         seconds=sum(bag["seconds"] for bag in found["bags"]),
         pictures=sum(bag["pictures"] for bag in found["bags"]),
-        tables=_tables(found, spent),
+        tables=_tables(found),
         runs=[
             {
                 "bag": replay.name,
+                "video": sources.get(videos.get(replay.bag), ""),
+                "not_drawn": why_not_drawn(replay, places[replay.bag]),
                 "errors": errors_over_time(replay, names),
                 "map": map_of_plans(replay, main),
             }
             for replay in replays
         ],
-        moments=worst_moments(replays, main, place),
+        moments=worst_moments(replays, main, places),
         latency=latency_histogram(slow) if (slow := _that_take_time(taken)) else "",
+        stages=_stages(spent),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page)
+
+
+def _video_sources(folder: Path, videos: Sequence[Path]) -> dict[Path | None, str]:
+    """What the page plays each of them from: itself, up to _EMBEDDED bytes of videos, in the order of the bags, or a
+    file below `folder`."""
+    sources: dict[Path | None, str] = {}
+    left = _EMBEDDED
+    for video in videos:
+        size = video.stat().st_size
+        if size <= left:
+            left -= size
+            sources[video] = "data:video/mp4;base64," + base64.b64encode(video.read_bytes()).decode()
+        else:
+            sources[video] = quote(video.relative_to(folder).as_posix())
+    return sources
 
 
 def _template() -> jinja2.Template:
@@ -62,7 +92,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html.jinja")
 
 
-def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
+def _tables(found: dict[str, Any]) -> list[_Table]:
     policies = found["policies"]
     seconds = sorted({second for each in policies.values() for second in each["error"]}, key=int)
     motions = [motion for motion in MOTIONS if any(motion in each["motions"] for each in policies.values())]
@@ -105,18 +135,21 @@ def _tables(found: dict[str, Any], spent: dict[str, Any]) -> list[_Table]:
                 for finding in bag["findings"]
             ],
         ),
-        _Table(
-            "How long a plan took here, ms",
-            ("policy", "stage", "p50", "p99"),
-            [
-                (name, stage, number(each["p50"], 1), number(each["p99"], 1))
-                for name, of_it in spent["policies"].items()
-                for stage, each in {"all": of_it["plan_ms"], **of_it["stages_ms"]}.items()
-                if each["p99"] > 0.0
-            ],
-        ),
     ]
     return [table for table in tables if table.rows and len(table.columns) > 1]
+
+
+def _stages(spent: dict[str, Any]) -> _Table:
+    return _Table(
+        "ms of a plan and of its stages on the machine that replayed it",
+        ("policy", "stage", "p50", "p99"),
+        [
+            (name, stage, number(each["p50"], 1), number(each["p99"], 1))
+            for name, of_it in spent["policies"].items()
+            for stage, each in {"all": of_it["plan_ms"], **of_it["stages_ms"]}.items()
+            if each["p99"] > 0.0
+        ],
+    )
 
 
 def _plan_milliseconds(replays: Sequence[BagReplay], name: str) -> list[float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,14 +16,13 @@ from wam_models.data.topics import Topics
 from wam_models.data.track import Track
 from wam_models.evaluation.replay import PlanErrors, PlanOutcome
 from wam_planner.images import ImageError, read_image
-from wam_tools.demo.bag import typestore
-from wam_tools.demo.drawing import PLAN, Mount, draw_plan
+from wam_tools.demo.drawing import DRIVEN, PLAN, draw_plan
+from wam_tools.message_types import typestore
 from wam_tools.replay.job import BagReplay
 from wam_tools.replay.mounts import CameraPlace
 
 _APART = 1.0  # s between two of them: neighbours show the same
 _AWAY = 0.05  # m from where the recording began, and from where it ended
-_DRIVEN = (40, 160, 255)  # BGR
 _WIDTH = 480  # px of a picture in the page
 _SAME = 5e-4  # s
 
@@ -39,9 +39,12 @@ class Moment:
     image: str
 
 
-def worst_moments(replays: Sequence[BagReplay], name: str, place: CameraPlace, count: int = 10) -> list[Moment]:
+def worst_moments(
+    replays: Sequence[BagReplay], name: str, places: Mapping[Path, CameraPlace | None], count: int = 10
+) -> list[Moment]:
     """Of one policy over all bags, the worst first, between the first and the last motion: who is not engaged stands,
-    whatever it plans. Reads the bags a second time, for the pictures."""
+    whatever it plans. places: of the cameras, by bag; nothing is drawn into pictures that were taken from nobody knows
+    where. Reads the bags once more, for the pictures."""
     ranked = sorted(
         (
             (-float(errors.errors.mean()), number, outcome, errors)
@@ -70,7 +73,7 @@ def worst_moments(replays: Sequence[BagReplay], name: str, place: CameraPlace, c
             errors.motion,
             float(errors.errors.mean()),
             float(errors.errors[-1]),
-            _drawn(pictures[number].get(outcome.stamp), outcome, errors, replays[number], place),
+            _drawn(pictures[number].get(outcome.stamp), outcome, errors, replays[number], places[replays[number].bag]),
         )
         for number, outcome, errors in chosen
     ]
@@ -101,7 +104,7 @@ def _pictures(replay: BagReplay, stamps: Sequence[float]) -> dict[float, np.ndar
 
 
 def _drawn(
-    image: np.ndarray | None, outcome: PlanOutcome, errors: PlanErrors, replay: BagReplay, place: CameraPlace
+    image: np.ndarray | None, outcome: PlanOutcome, errors: PlanErrors, replay: BagReplay, place: CameraPlace | None
 ) -> str:
     """With the plan in green and what was driven in orange, where the bag says what lens it was seen through."""
     if image is None or outcome.poses is None:
@@ -109,10 +112,10 @@ def _drawn(
     height, width = image.shape[:2]
     scale = _WIDTH / width
     picture = np.asarray(cv2.resize(image, (_WIDTH, round(height * scale)), interpolation=cv2.INTER_AREA))
-    if replay.camera is not None and replay.camera.size == (height, width):
-        mount = Mount(np.diag([scale, scale, 1.0]) @ replay.camera.matrix, place.position, place.pitch)
+    lens = place.lens(replay, (height, width), scale) if place is not None else None
+    if lens is not None and place is not None:
         here = np.zeros(4)  # both lines are given in base_link
-        picture = draw_plan(picture, errors.truth, here, mount, 0.5 * place.width, _DRIVEN)
-        picture = draw_plan(picture, outcome.poses, here, mount, place.width, PLAN)
+        picture = draw_plan(picture, errors.truth, here, lens, 0.5 * place.width, DRIVEN)
+        picture = draw_plan(picture, outcome.poses, here, lens, place.width, PLAN)
     jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
