@@ -17,13 +17,13 @@ import pytest
 from system.fake_robot import FakeRobot
 from system.graph import node_programs
 
+from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.bag_repair import repair
 from wam_models.data.bags import read_run
 from wam_planner.bringup import Go2Options
 from wam_planner.processes import Processes
 from wam_tools.message_types import typestore
-from wam_tools.recorder.about import parameter, read_about
 
 PICTURES = "/camera/front/image/compressed"
 
@@ -80,7 +80,7 @@ def test_what_a_robot_sends_is_in_the_bag_and_counted(tmp_path):
     assert report["topics"]["/odom"]["rate"] == pytest.approx(50.0, rel=0.2)
     assert about["note"] == "a test"
     assert len(about["commit"].rstrip("+")) in (0, 40)
-    assert parameter(about, "/planner", "instruction") == "past the tree"
+    assert planner_parameter(about, "instruction") == "past the tree"
     assert len(read_run(tmp_path / "bag").stamps) > 20  # good enough to train on
 
 

@@ -19,7 +19,12 @@ _LEAP = 40.0
 class Track:
     """Poses (x, y m, yaw rad) of base_link in odom over time. stamps: (N,) s; poses: (N, 3); in any order."""
 
-    def __init__(self, stamps: Sequence[float], poses: Sequence[Vector], findings: Findings | None = None) -> None:
+    def __init__(
+        self,
+        stamps: Sequence[float] | np.ndarray,
+        poses: Sequence[Vector] | np.ndarray,
+        findings: Findings | None = None,
+    ) -> None:
         """findings: takes what is wrong with them; such samples are left out, or are the edge of a hole."""
         findings = Findings() if findings is None else findings
         rows = np.column_stack([np.array(stamps, dtype=float), np.array(poses, dtype=float).reshape(-1, 3)])

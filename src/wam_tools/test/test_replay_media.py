@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
@@ -25,8 +26,10 @@ from wam_tools.replay import app, report
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FRAMES, PERIOD = 24, 0.25  # of the bag: pictures, s
 TELL = """
-const tell = found => fetch("http://127.0.0.1:%d", {method: "POST", mode: "no-cors", body: JSON.stringify(found)});
-console.log("the probe runs");
+const tell = found => {
+  fetch("http://127.0.0.1:%d", {method: "POST", mode: "no-cors", body: JSON.stringify(found)});
+  console.log("the probe has told");
+};
 """
 
 
@@ -77,6 +80,9 @@ def in_chromium(page, script, tmp_path):
         browser = subprocess.Popen([CHROMIUM, *options, "--remote-debugging-port=0", probe.as_uri()], stderr=stderr)
         try:
             found = told.get(timeout=60.0)
+            deadline = time.monotonic() + 20.0  # what is told and what is logged go different ways
+            while "the probe has told" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.05)
         finally:
             browser.terminate()
             browser.wait()
@@ -84,8 +90,8 @@ def in_chromium(page, script, tmp_path):
             server.server_close()
             probe.unlink()
     console = re.findall(r"CONSOLE[:(]\d+\)?\] (.*)", log.read_text())
-    assert any("the probe runs" in line for line in console), "this Chromium does not log its console"
-    return found, [line for line in console if "the probe runs" not in line]
+    assert any("the probe has told" in line for line in console), "this Chromium does not log its console"
+    return found, [line for line in console if "the probe has told" not in line]
 
 
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")

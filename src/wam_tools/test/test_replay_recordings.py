@@ -12,12 +12,12 @@ from bags import IMAGE, write_bag
 from typer.testing import CliRunner
 
 from wam_models.baselines import Baseline
+from wam_models.data.about import TOPIC
 from wam_models.data.bag_copy import copy_messages
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.bag_writer import BagWriter, whole_bag
 from wam_models.types import Observation, Plan, Refusal
 from wam_tools.message_types import typestore
-from wam_tools.recorder.settings import ABOUT
 from wam_tools.replay import app
 from wam_tools.replay.job import RECORDED
 
@@ -69,7 +69,7 @@ def ahead(stamp: float, logged: float, writer: BagWriter) -> None:
 
 def told(writer: BagWriter, **parameters: str) -> None:
     about = {"parameters": {"/planner": parameters}}
-    writer.write_message(writer.add(ABOUT, TEXT), 1, TYPES.types[TEXT](json.dumps(about)))
+    writer.write_message(writer.add(TOPIC, TEXT), 1, TYPES.types[TEXT](json.dumps(about)))
 
 
 def test_the_plans_of_then_are_scored_beside_those_of_now(tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagReader, Channel
 from wam_models.data.topics import Topics, guess_topics, read_topics, robot_in
 from wam_planner.bringup.carla import CarlaOptions
@@ -22,8 +24,8 @@ class ReplayOptions:
     bag: str = option("", "rosbag2 folder, or an .mcap or .db3 file; there is no default")
     robot: str = option("auto", "whose parameters: go2 or carla; auto: as the bag's topics are called")
     model: str = option("", "a bundled model, a checkpoint directory, or a baseline; empty: the one of that robot")
-    instruction: str = option("", "what the robot is told, whatever the bag says; empty: what the bag says")
-    goal: str = option("", "x,y in m from where the robot is at the start; empty: the goal in the bag")
+    instruction: str = option("", "what the robot is told, whatever the bag says; empty: what it was told then")
+    goal: str = option("", "x,y in m from where the robot is at the start; empty: the goal of then")
     topics: str = option("", "YAML that names the bag's topics; empty: guessed by type and name")
     cameras: str = option("front", "front, or front,left,right for a model of three cameras")
     rate: float = option(1.0, "seconds of the recording in a second, from 0.1 to 5")
@@ -36,7 +38,7 @@ def replay_table(options: ReplayOptions) -> tuple[Row, ...]:
 
     No bridge is among them, and nobody says robot_ready: the gate can never be engaged, and no robot is driven. Raises
     ValueError when the bag cannot be read, lacks what is played, or with the rule that the options break."""
-    channels, topics = _look_into(options)
+    channels, topics, about = _look_into(options)
     if options.robot not in ("auto", *_MODELS):
         raise ValueError(f"robot is {options.robot!r}: choose one of auto, {', '.join(_MODELS)}")
     robot = robot_in(channels) if options.robot == "auto" else options.robot
@@ -55,8 +57,9 @@ def replay_table(options: ReplayOptions) -> tuple[Row, ...]:
     planned: dict[str, Value] = {
         **simulated,
         "model": find_model(options.model or _MODELS[robot]),
-        "instruction": options.instruction,
-        "goal": options.goal,
+        # Until the bag says otherwise, the planner has what it was started with then.
+        "instruction": options.instruction or planner_parameter(about, "instruction"),
+        "goal": options.goal or ("" if options.start else planner_parameter(about, "goal")),
         "image_transport": _transport(options.bag, topics, {each.topic: each.kind for each in channels}),
     }
     files = (f"{robot}.yaml",)
@@ -68,14 +71,15 @@ def replay_table(options: ReplayOptions) -> tuple[Row, ...]:
     )
 
 
-def _look_into(options: ReplayOptions) -> tuple[Sequence[Channel], Topics]:
+def _look_into(options: ReplayOptions) -> tuple[Sequence[Channel], Topics, Mapping[str, Any]]:
+    """What the bag has, what is played of it, and what it says of its recording."""
     if not options.bag:
         raise ValueError("bag is empty: name a recording, bag:=PATH for launch or --bag PATH for wam up replay")
     with BagReader(Path(options.bag)) as bag:
-        channels = bag.channels
+        channels, about = bag.channels, read_about(bag)
     if options.topics:
-        return channels, read_topics(Path(options.topics), channels)
-    return channels, guess_topics(channels, options.cameras.split(","))
+        return channels, read_topics(Path(options.topics), channels), about
+    return channels, guess_topics(channels, options.cameras.split(",")), about
 
 
 def _transport(bag: str, topics: Topics, kinds: Mapping[str, str]) -> str:

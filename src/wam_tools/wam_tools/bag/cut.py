@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from wam_models.data.about import NOTE
 from wam_models.data.bag_copy import copy_messages
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bag_writer import whole_bag
 from wam_models.data.topics import guess_topics
 from wam_tools.message_types import typestore
 from wam_tools.output import console
-from wam_tools.recorder.settings import ABOUT_NOTE
 
 app = typer.Typer()
 
@@ -43,7 +43,7 @@ def cut_bag(
                 raise BagError(f"{bag} has nothing from {start:g} s on: it is {last - first:.1f} s long")
             task = progress.add_task(f"copying {bag}", total=until - first - start)
             with whole_bag(out, typestore()) as writer:
-                writer.describe(ABOUT_NOTE, reader.notes.get(ABOUT_NOTE, ""))
+                writer.describe(NOTE, reader.notes.get(NOTE, ""))
                 count = copy_messages(
                     reader,
                     writer,

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.topics import describe, guess_topics
 from wam_tools.message_types import typestore
 from wam_tools.output import show_table, write_json
-from wam_tools.recorder.about import parameter, read_about
 
 app = typer.Typer()
 
@@ -83,7 +83,7 @@ def _show(found: dict[str, Any]) -> None:
         ("robot", about.get("robot", "")),
         ("note", about.get("note", "")),
         ("model", found["model"]),
-        ("told", parameter(about, "/planner", "instruction") or ""),
+        ("told", planner_parameter(about, "instruction")),
         ("code", about.get("commit", "")),
         ("host", about.get("host", "")),
         *((role, topic) for role, topic in found["roles"].items()),

@@ -27,10 +27,11 @@ from std_msgs.msg import String
 from wam_controller import qos
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
+from wam_models.data.about import NOTE, TOPIC
 from wam_msgs.msg import ControllerStatus, PlannerStatus, SafetyStatus, Trajectory, TrajectoryCandidates
 from wam_tools.message_types import typestore
 from wam_tools.recorder.recording import Recording, Topic, too_full
-from wam_tools.recorder.settings import ABOUT, ABOUT_NOTE, RECORDER, REPORT_NOTE, about, bag_path
+from wam_tools.recorder.settings import RECORDER, REPORT_NOTE, about, bag_path
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -82,7 +83,7 @@ class RecorderNode(ManagedNode):
         self._open, self._inputs = ExitStack(), []
         # 1. A bag, and in it who records.
         self._recording = self._open.enter_context(Recording(bag_path(self._settings), self._types, self._free_disk))
-        self._said = self._recording.add(ABOUT, _TEXT, [_offered(qos.LATCHED)])
+        self._said = self._recording.add(TOPIC, _TEXT, [_offered(qos.LATCHED)])
         self._say()
         # 2. The topics.
         cameras = [name.strip() for name in str(self._settings["cameras"]).split(",")]
@@ -107,7 +108,7 @@ class RecorderNode(ManagedNode):
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs.clear()
-        self._recording.describe(ABOUT_NOTE, json.dumps(self._about))
+        self._recording.describe(NOTE, json.dumps(self._about))
         self._recording.describe(REPORT_NOTE, json.dumps(self._recording.report()))
         self._open.close()
         self.get_logger().info(self._recording.fault or f"{self._recording.path} is complete")

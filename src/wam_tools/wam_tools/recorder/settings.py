@@ -10,9 +10,7 @@ from pathlib import Path
 
 from wam_controller.parameters import Parameter, Value
 
-ABOUT = "/recording"  # std_msgs/String, JSON: who recorded what with which parameters; again when more is known
-# Keys of the bag's metadata: the same, and what Recording.report says.
-ABOUT_NOTE, REPORT_NOTE = "recording", "report"
+REPORT_NOTE = "report"  # key of the bag's metadata: JSON, see Recording.report
 
 RECORDER = (
     Parameter("bag", "", "folder to make; empty: one named after the time, in folder"),
@@ -36,7 +34,7 @@ def bag_path(settings: Mapping[str, Value]) -> Path:
 
 
 def about(settings: Mapping[str, Value]) -> dict[str, object]:
-    """What is known before the first message."""
+    """What is known before the first message; see wam_models.data.about."""
     return {
         "robot": settings["robot"],
         "note": settings["note"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -15,29 +15,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, TaskID
 
-from wam_controller.parameter_files import read_parameters
-from wam_controller.parameters import Value
-from wam_models.data.bag_reader import BagReader
-from wam_models.data.store import bag_folders
-from wam_models.data.topics import describe, robot_in
-from wam_planner.bringup import CarlaOptions, Go2Options, config_file, find_model
-from wam_planner.settings import PLANNER
+from wam_models.data.topics import describe
 from wam_tools.output import console, show_table, write_json
+from wam_tools.replay.asked import baselines_beside, find_bags, named_models, robot_of, settings_of, told_apart
 from wam_tools.replay.job import BagReplay, Job, replay
 from wam_tools.replay.metrics import metrics, number, policy_names, reasons, scores_of, timings
 from wam_tools.replay.mounts import camera_place, parse_mount
-from wam_tools.replay.overlay import write_overlay
-from wam_tools.replay.predictions import write_predictions
-from wam_tools.replay.report import write_report
-from wam_tools.replay.rerun_log import load_rerun, write_rerun
+from wam_tools.replay.outputs import write_files
+from wam_tools.replay.rerun_log import load_rerun
 
 app = typer.Typer()
-
-_BASELINES = {
-    "go2": ("stop", "constant_velocity", "straight"),
-    "carla": ("stop", "constant_velocity", "lane_blind"),
-}
-_MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
 
 
 @app.command("replay")
@@ -78,17 +65,27 @@ def replay_bags(
     be replayed, or a model never planned."""
     began = time.monotonic()
     try:
-        folders = _bags(bags)
-        robot = _robot(folders)
+        folders = find_bags(bags)
+        robot = robot_of(folders)
         said = parse_mount(mount) if mount is not None else None
         if rerun:
             load_rerun()  # before the work, not after it
-        settings = _settings(parameters or config_file(f"{robot}.yaml"), {"steps": steps, "seed": seed})
-        asked = _named(model or [_MODELS[robot]])
-        beside = {name: f"baseline:{name}" for name in _BASELINES[robot] if name not in asked}
+        settings = settings_of(robot, parameters, {"steps": steps, "seed": seed})
+        asked = named_models(robot, model or ())
         jobs = [
-            Job(bag, name, asked | beside, settings, topics, start, end, every, instruction, goal)
-            for bag, name in zip(folders, _told_apart(folders), strict=True)
+            Job(
+                bag,
+                name,
+                asked | baselines_beside(robot, asked),
+                settings,
+                topics,
+                start,
+                end,
+                every,
+                instruction,
+                goal,
+            )
+            for bag, name in zip(folders, told_apart(folders), strict=True)
         ]
         out.mkdir(parents=True, exist_ok=True)
         failed: dict[str, str] = {}
@@ -109,82 +106,18 @@ def replay_bags(
         write_json(path, found)
     write_json(out / "timings.json", spent)
     places = {each.bag: said or camera_place(robot, each) for each in replays}
-    names = list(found["policies"])
-    told, videos = {job.bag: job for job in jobs}, dict[Path, Path]()
-    with Progress(console=console, transient=True) as progress:
-        for each in replays:
-            folder, job, place = out if len(jobs) == 1 else out / each.name, told[each.bag], places[each.bag]
-            write_predictions(folder / "predictions.mcap", each)
-            if rerun:
-                write_rerun(folder / "replay.rrd", each, job, names, place)
-            if video:
-                videos[each.bag] = folder / "overlay.mp4"
-                show = partial(_advance, progress, progress.add_task(f"video of {each.name}", total=None))
-                write_overlay(videos[each.bag], each, job, names, place, show)
-    write_report(out / "report.html", replays, found, spent, next(iter(asked)), places, videos)
+    lost = write_files(out, replays, jobs, places, found, spent, next(iter(asked)), video, rerun)
     console.print(
         f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
         f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
     )
+    for reason in lost:
+        typer.echo(reason, err=True)
     silent = [name for name, policy in found["policies"].items() if not policy["plans"] and name in asked]
     for name in silent:
         typer.echo(f"{name} never planned: {_why(found['policies'][name])}", err=True)
-    if silent or failed:
+    if silent or failed or lost:
         raise typer.Exit(1)
-
-
-def _bags(paths: Sequence[Path]) -> list[Path]:
-    """Raises BagError for a folder without a bag."""
-    found = []
-    for path in paths:
-        loose = [] if (path / "metadata.yaml").exists() else sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-        whole = not path.is_dir() or (path / "metadata.yaml").exists()
-        found += loose or ([path] if whole else bag_folders([path]))
-    return found
-
-
-def _told_apart(bags: Sequence[Path]) -> list[str]:
-    """The shortest ends of their paths that differ; `bag`, as runs of the demo call theirs, says nothing alone."""
-    parts = [bag.resolve().parts for bag in bags]
-    for length in range(2 if any(each[-1] == "bag" for each in parts) else 1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-length:]) for each in parts]
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError("a bag is named twice: name each of them once")
-
-
-def _robot(bags: Sequence[Path]) -> str:
-    """Whose bags they are. Raises ValueError when they are of several."""
-    found = set()
-    for path in bags:
-        with BagReader(path) as bag:
-            found.add(robot_in(bag.channels))
-    if len(found) > 1:
-        raise ValueError("bags of a car and of a walking robot: replay those of one robot at a time")
-    return found.pop()
-
-
-def _settings(file: Path, options: Mapping[str, Value | None]) -> dict[str, Value]:
-    """What the file says, and above it the options that are given. Raises ValueError with the rule."""
-    given = {name: value for name, value in options.items() if value is not None}
-    said = {**read_parameters(file, "planner"), **given}
-    said.pop("use_sim_time", None)  # every node has it; a recording is its own clock
-    unknown = sorted(said.keys() - {each.name for each in PLANNER})
-    wrong = [f"unknown parameter {name}" for name in unknown]
-    wrong += [each.violation(said[each.name]) for each in PLANNER if each.name in said]
-    if any(wrong):
-        raise ValueError(f"{file}: " + "; ".join(filter(None, wrong)))
-    return {each.name: each.default for each in PLANNER} | said
-
-
-def _named(models: Sequence[str]) -> dict[str, str]:
-    """The models by short names that tell them apart."""
-    named: dict[str, str] = {}
-    for model in models:
-        short = model.removeprefix("baseline:") if model.startswith("baseline:") else Path(model).name
-        number = sum(name.partition("#")[0] == short for name in named)
-        named[f"{short}#{number + 1}" if number else short] = find_model(model)
-    return named
 
 
 def _replays(jobs: Sequence[Job], workers: int, progress: Progress, failed: dict[str, str]) -> Iterator[BagReplay]:
@@ -235,6 +168,12 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
             for name, each in scores.items()
         ),
     )
+    if (together := found["together"]) is not None:
+        show_table(
+            f"the same {together['moments']} moments, {together['seconds']:g} s ahead",
+            ("policy", "ADE m", "FDE m"),
+            [(name, number(together["ade"][name], 2), number(fde, 2)) for name, fde in together["fde"].items()],
+        )
     why = [(name, _why(policy)) for name, policy in found["policies"].items()]
     show_table("pictures without a plan, plans not to be driven", ("policy", "reasons"), (row for row in why if row[1]))
 

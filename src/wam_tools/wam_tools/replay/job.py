@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wam_controller.parameters import Value
+from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
 from wam_models.data.events import Aimed, Calibrated, Event, Moved, Planned, Told, read_events
@@ -20,7 +21,6 @@ from wam_models.evaluation.replay import PlanErrors, PlanOutcome, compare
 from wam_planner.policy_loading import ready_policy
 from wam_planner.settings import make_config, parse_goal
 from wam_tools.message_types import typestore
-from wam_tools.recorder.about import parameter, read_about
 from wam_tools.replay.offline_planner import OfflinePlanner
 from wam_tools.replay.ride import Ride
 
@@ -66,7 +66,8 @@ class Replayed:
 class BagReplay:
     """name: see Job; start: s since 1970, and seconds, of the part that was replayed; pictures: in it; height: m, of
     base_link in `frame`, that of the odometry, the median; camera: what the bag says of the first camera, or None;
-    models: by name, the recorded plans among them where the bag has any."""
+    models: by name, the recorded plans among them where the bag has any; settings: of the planner, with the instruction
+    and the goal that were those of the recorded one."""
 
     bag: Path
     name: str
@@ -80,6 +81,7 @@ class BagReplay:
     camera: Calibrated | None
     findings: Findings
     models: dict[str, Replayed]
+    settings: Mapping[str, Value]
 
     @property
     def first_stamp(self) -> float:
@@ -109,7 +111,7 @@ def replay(job: Job, progress: Callable[[float, float], None] = lambda done, sec
         ride.findings.extend(bag.findings)
     if not ride.pictures:
         raise BagError(f"{job.bag} has no picture on {', '.join(topics.cameras.values())} in this span")
-    return _judged(job, topics, span, planners, ride)
+    return _judged(job, topics, span, settings, planners, ride)
 
 
 def _span(bag: BagReader, job: Job) -> tuple[float, float]:
@@ -135,7 +137,7 @@ def _set_then(bag: BagReader, job: Job) -> dict[str, Value]:
     is where the recording begins, or nearly."""
     about = read_about(bag)
     names = ("instruction",) if job.start else ("instruction", "goal")
-    return {name: text for name in names if (text := parameter(about, "/planner", name))}
+    return {name: text for name in names if (text := planner_parameter(about, name))}
 
 
 def _ignored(job: Job) -> tuple[type[Event], ...]:
@@ -157,10 +159,16 @@ def _planner(
 
 
 def _judged(
-    job: Job, topics: Topics, span: tuple[float, float], planners: Mapping[str, OfflinePlanner], ride: Ride
+    job: Job,
+    topics: Topics,
+    span: tuple[float, float],
+    settings: Mapping[str, Value],
+    planners: Mapping[str, OfflinePlanner],
+    ride: Ride,
 ) -> BagReplay:
     """Every plan against where the robot then was."""
-    track = Track([event.stamp for event in ride.moved], [event.pose for event in ride.moved], ride.findings)
+    moved = ride.moved
+    track = Track(moved[:, 0], moved[:, 1:4], ride.findings)
     models = {
         name: Replayed(
             planner.policy.spec.model_id,
@@ -183,11 +191,12 @@ def _judged(
         seconds=span[1] - span[0],
         pictures=ride.pictures,
         track=track,
-        height=float(np.median([event.height for event in ride.moved])) if ride.moved else 0.0,
+        height=float(np.median(moved[:, 4])) if len(moved) else 0.0,
         frame=ride.frame,
         camera=ride.camera,
         findings=ride.findings,
         models=models,
+        settings=settings,
     )
 
 

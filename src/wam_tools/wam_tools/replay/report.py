@@ -115,6 +115,7 @@ def _tables(found: dict[str, Any]) -> list[_Table]:
             ("policy", *(f"{second} s" for second in seconds)),
             [(name, *(number(each["error"].get(s), 2) for s in seconds)) for name, each in policies.items()],
         ),
+        *_same_moments(found["together"]),
         _Table(
             "ADE by what the robot did, m (plans)",
             ("policy", *motions),
@@ -137,6 +138,15 @@ def _tables(found: dict[str, Any]) -> list[_Table]:
         ),
     ]
     return [table for table in tables if table.rows and len(table.columns) > 1]
+
+
+def _same_moments(together: dict[str, Any] | None) -> list[_Table]:
+    """Where policies with other horizons, or fewer plans, can be compared."""
+    if together is None:
+        return []
+    title = f"At the {together['moments']} moments that all planned from, {together['seconds']:g} s ahead"
+    rows = [(name, number(ade, 2), number(together["fde"][name], 2)) for name, ade in together["ade"].items()]
+    return [_Table(title, ("policy", "ADE m", "FDE m"), rows)]
 
 
 def _stages(spent: dict[str, Any]) -> _Table:

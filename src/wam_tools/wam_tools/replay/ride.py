@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
@@ -18,20 +19,20 @@ _FIRST = 60  # events by which two clocks are told from one; raw pictures among 
 
 
 class Ride:
-    """moved, recorded: odometry and the plans of then, in their order; camera: what the bag says of the first camera;
-    pictures: how many there were; frame: of the odometry."""
+    """recorded: the plans of then, in their order; camera: what the bag says of the first camera; pictures: how many
+    there were; frame: of the odometry."""
 
     def __init__(
         self, planners: Mapping[str, OfflinePlanner], topics: Topics, ignored: tuple[type[Event], ...] = ()
     ) -> None:
         """ignored: kinds of events that no planner is told of."""
         self.findings = Findings()
-        self.moved: list[Moved] = []
         self.recorded: list[Planned] = []
         self.camera: Calibrated | None = None
         self.pictures = 0
         self.frame = "odom"
         self._planners, self._ignored = planners, ignored
+        self._moved = array("d")  # numbers, not events: an hour has 180,000
         self._moves = bool(topics.odometry)
         self._first_camera = next(iter(topics.cameras))
         if not self._moves:
@@ -57,6 +58,11 @@ class Ride:
         if self.camera is None:
             self.findings.add("no_camera_info", "no camera_info: plans cannot be drawn into the pictures")
 
+    @property
+    def moved(self) -> np.ndarray:
+        """(N, 5) of the odometry in its order: stamp s, x, y m, yaw rad, height m."""
+        return np.array(self._moved).reshape(-1, 5)
+
     def _standing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Without odometry, a robot that stands, before each picture."""
         for event in events:
@@ -69,7 +75,7 @@ class Ride:
         if isinstance(event, Picture):
             self.pictures += 1
         elif isinstance(event, Moved) and self._moves:
-            self.moved.append(event)
+            self._moved.extend((event.stamp, *event.pose, event.height))
             self.frame = event.frame
         elif isinstance(event, Calibrated) and event.camera == self._first_camera:
             self.camera = self.camera or event
