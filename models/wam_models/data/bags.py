@@ -153,7 +153,8 @@ def read_run(path: Path, topics: Topics | None = None) -> Run:
         raise BagError(f"{path} has {len(images)} images and {len(odometry)} odometry messages; it needs both")
     track = _track(path, odometry)
     if goal is None and (wanted := planner_goal(about)) is not None:
-        goal = compose((track[0, 1], track[0, 2], track[0, 3]), (*wanted, 0.0))[:2]
+        x, y, yaw = track[0, 1:4].tolist()
+        goal = compose((x, y, yaw), (*wanted, 0.0))[:2]
     # Where odometry has ended, interpolation would have the robot stand still.
     images = [image for image in images if track[0, 0] - COVERED <= image[0] <= track[-1, 0] + COVERED]
     if not images:

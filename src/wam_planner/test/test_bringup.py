@@ -14,9 +14,11 @@ from bags import write_bag
 from wam_controller.settings import CONTROLLER, GATE
 from wam_planner.bringup import (
     TABLES,
+    CarlaOptions,
     Go2Options,
     ReplayOptions,
     Row,
+    carla_table,
     command,
     config_file,
     executable,
@@ -205,3 +207,14 @@ def test_a_launch_file_offers_the_options_and_starts_the_rows(describe, robot, t
             assert dict(action.named["remappings"]) == dict(row.remaps)
         else:
             assert action.named["cmd"] == list(command(row))
+
+
+def test_a_run_is_recorded_when_that_is_asked_for_and_a_recorder_that_ends_ends_nothing_else():
+    recorder = go2_table(Go2Options(sim=True, record=True))[-1]
+    assert (recorder.package, recorder.name, recorder.respawn) == ("wam_tools", "recorder", True)
+    assert recorder.parameters["bridge"] == "go2_bridge"
+    car = carla_table(CarlaOptions(record=True, role_name="hero", cameras="front,left,right"))[-1]
+    assert car.parameters["cameras"] == "front,left,right"
+    assert car.parameters["use_sim_time"] is True
+    assert car.remaps["camera/left/image/compressed"] == "/carla/hero/rgb_left/image/compressed"
+    assert car.remaps["odom"] == "/carla/hero/odometry"

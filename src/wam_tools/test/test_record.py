@@ -49,17 +49,27 @@ def test_a_report_counts_what_came_and_the_longest_silence(tmp_path_factory, ste
 def test_a_topic_below_its_rate_is_named_for_as_long_as_it_is(tmp_path):
     with Recording(tmp_path / "bag", TYPES, 0.0) as recording:
         needed, free = recording.add("/odom", TEXT, minimum=10.0), recording.add("/said", TEXT)
-        named = []
+        changes = []
         for tick in range(200):  # 20 s at 10 looks a second, with messages at 20 Hz but for 6 s in the middle
             now = 100.0 + 0.1 * tick
             if not 60 <= tick < 120:
                 for part in range(2):
                     recording.take(needed, round(1e9 * (now + 0.05 * part)), SAID)
-            named += recording.look(now)
-    assert set(named) == {needed}
+            changes += [(topic, topic.too_slow) for topic in recording.look(now)]
+    assert changes == [(needed, True), (needed, False)]
     assert needed.report().seconds_below == pytest.approx(6.0, abs=2.5)
     assert needed.report().longest_silence == pytest.approx(6.05, abs=0.01)
     assert free.report().messages == 0
+
+
+def test_what_was_lost_before_the_recorder_had_settled_does_not_count(tmp_path):
+    with Recording(tmp_path / "bag", TYPES, 0.0) as recording:
+        topic = recording.add("/said", TEXT)
+        topic.lose(4, 99.0)
+        recording.take(topic, 100_000_000_000, SAID)
+        topic.lose(2, 101.0)
+        topic.lose(3, 110.0)
+    assert topic.report().lost == 3
 
 
 def test_a_disk_that_fills_up_ends_the_bag_whole(tmp_path, monkeypatch):

@@ -128,12 +128,12 @@ class RecorderNode(ManagedNode):
         self._recording.take(topic, self.get_clock().now().nanoseconds, data)
 
     def _lose(self, topic: Topic, event: object) -> None:
-        topic.lost = event.total_count  # type: ignore[attr-defined]
+        topic.lose(event.total_count_change, self.now)  # type: ignore[attr-defined]
 
     def _look(self) -> None:
-        slow = self._recording.look(self.now)
-        for topic in slow:
-            self.get_logger().warning(f"{topic.name}: {topic.rate:.1f} Hz, less than {topic.minimum:g}")
+        for topic in self._recording.look(self.now):
+            verdict = f"less than {topic.minimum:g}" if topic.too_slow else "enough again"
+            self.get_logger().warning(f"{topic.name}: {topic.rate:.1f} Hz, {verdict}")
         self._asked.ask()
         self._looks += 1
         counts = {topic.name: f"{topic.messages}, {topic.rate:.1f} Hz" for topic in self._recording.topics}

@@ -19,6 +19,8 @@ from wam_models.data.bag_writer import BagWriter
 
 _FLUSH_PERIOD = 0.5  # s; a power cut costs what came since the last
 _BACKLOG = 256_000_000  # bytes that wait for a slow disk; what comes then is dropped, and counted
+# s after a topic's first message: what a subscriber missed that joined in the middle is told as lost, up to a second late.
+_SETTLING = 3.0
 _WINDOW = 2.0  # s over which rates are measured while recording
 
 
@@ -55,36 +57,40 @@ class Topic:
         self.connection, self.minimum = connection, minimum
         self.messages = self.lost = self.dropped = 0
         self.rate = 0.0  # Hz in the last window
+        self.too_slow = False  # in the last window
         self._first = self._last = 0.0
         self._silence = self._below = 0.0
         self._window = (0.0, 0)  # when it began, s, and messages then
-
-    @property
-    def too_slow(self) -> bool:
-        """In the last window."""
-        return self.rate < self.minimum
 
     def came(self, now: float) -> None:
         """Count a message. now: s."""
         if not self.messages:
             self._first = now
+            self._window = (now, 0)  # a stream that begins in the middle of a window is not slow
         else:
             self._silence = max(self._silence, now - self._last)
         self._last = now
         self.messages += 1
 
+    def lose(self, count: int, now: float) -> None:
+        """So many were lost on the way. now: s."""
+        if self.messages and now - self._first > _SETTLING:
+            self.lost += count
+
     def look(self, now: float) -> bool:
-        """Measure the rate, when a window is over; whether it was."""
+        """Measure the rate, when a window is over; whether it has become too slow, or right again."""
         began, before = self._window
         if not 0.0 <= now - began <= 10 * _WINDOW:  # the first look, or a clock that was set
             self._window = (now, self.messages)
             return False
         if now - began < _WINDOW:
             return False
+        was = self.too_slow
         self.rate = (self.messages - before) / (now - began)
+        self.too_slow = self.rate < self.minimum
         self._below += (now - began) if self.too_slow else 0.0
         self._window = (now, self.messages)
-        return True
+        return self.too_slow is not was
 
     def report(self) -> TopicReport:
         """So far."""
@@ -151,8 +157,8 @@ class Recording:
         self._waiting.put((topic.connection, logged, data))
 
     def look(self, now: float) -> list[Topic]:
-        """Those that came too slowly in a window that has just ended. now: s of the clock of `take`."""
-        return [topic for topic in self._topics if topic.look(now) and topic.too_slow]
+        """Those that have become too slow, or right again. now: s of the clock of `take`."""
+        return [topic for topic in self._topics if topic.look(now)]
 
     def report(self) -> dict[str, Any]:
         """As JSON: bag, bytes, fault, and TopicReport by topic."""
