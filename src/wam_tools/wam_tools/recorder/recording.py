@@ -19,7 +19,7 @@ from wam_models.data.bag_writer import BagWriter
 
 _FLUSH_PERIOD = 0.5  # s; a power cut costs what came since the last
 _BACKLOG = 256_000_000  # bytes that wait for a slow disk; what comes then is dropped, and counted
-# s after a topic's first message: what a subscriber missed that joined in the middle is told as lost, up to a second late.
+# s after a topic's first message: what was sent before a subscriber joined is told as lost, up to a second late.
 _SETTLING = 3.0
 _WINDOW = 2.0  # s over which rates are measured while recording
 
