@@ -95,6 +95,7 @@ def _template() -> jinja2.Template:
 def _tables(found: dict[str, Any]) -> list[_Table]:
     policies = found["policies"]
     seconds = sorted({second for each in policies.values() for second in each["error"]}, key=int)
+    whys = sorted({why for each in policies.values() for why in reasons(each)})
     motions = [motion for motion in MOTIONS if any(motion in each["motions"] for each in policies.values())]
     tables = [
         _Table(
@@ -123,8 +124,8 @@ def _tables(found: dict[str, Any]) -> list[_Table]:
         ),
         _Table(
             "Pictures without a plan, and plans that the robot would not have driven",
-            ("policy", "reason", "times"),
-            [(name, reason, str(count)) for name, each in policies.items() for reason, count in reasons(each).items()],
+            ("policy", *whys),
+            [(name, *(str(reasons(each).get(why, 0)) for why in whys)) for name, each in policies.items()],
         ),
         _Table("Bags that could not be replayed", ("bag", "why"), list(found["failed"].items())),
         _Table(
