@@ -13,16 +13,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from wam_controller.tracker import make_reference
+from wam_models.data.bag_messages import BagMessages
 from wam_models.types import Trajectory
 
 JPEG_QUALITY = 92
+_CAMERA = "camera_front_optical_frame"
 
 _TRAJECTORY_TYPES = {
     "wam_msgs/msg/TrajectoryPoint": (
@@ -89,6 +90,7 @@ class RunRecorder:
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.parent.mkdir(parents=True, exist_ok=True)
         self._types = bag_types()
+        self._messages = BagMessages(self._types)
         self._writer = Writer(self._partial, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.set_custom_data("run", json.dumps(note))
         self._sensors = sensors
@@ -123,7 +125,7 @@ class RunRecorder:
 
     def goal(self, time: float, goal: tuple[float, float]) -> None:
         """Where the robot is to go, (x, y) m in odom."""
-        self._write("goal", time, self._goal_message(_stamp(self._types.types, time), goal))
+        self._write("goal", time, self._messages.pose_stamped(_stamp(time), "odom", (*goal, 0.0)))
 
     def frame(
         self,
@@ -139,18 +141,13 @@ class RunRecorder:
         """One camera frame (uint8 (H, W, 3) RGB) with pose, twist, what the robot is told, the expert's plan, the
         lidar's ranges (m, on its bearings) and the way to where a light tells to stop (m, inf where none does) of the
         same instant."""
-        t = self._types.types
-        stamp = _stamp(t, time)
-        header = t["std_msgs/msg/Header"](stamp, "camera_front_optical_frame")
-        ok, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if not ok:
-            raise ValueError(f"an image of shape {image.shape} could not be encoded as JPEG")
-        compressed = t["sensor_msgs/msg/CompressedImage"](header, "jpeg", jpeg.ravel())
-        self._write("camera/front/image/compressed", time, compressed)
-        self._write("camera/front/camera_info", time, self._camera_info(header, image.shape[:2]))
-        self._write("odom", time, self._odometry(stamp, pose, twist))
+        stamp = _stamp(time)
+        picture = self._messages.jpeg(stamp, _CAMERA, image[..., ::-1], JPEG_QUALITY)
+        self._write("camera/front/image/compressed", time, picture)
+        self._write("camera/front/camera_info", time, self._camera_info(stamp, image.shape[:2]))
+        self._write("odom", time, self._messages.odometry(stamp, pose, twist))
         if instruction != self._told:
-            self._write("instruction", time, t["std_msgs/msg/String"](instruction))
+            self._write("instruction", time, self._messages.make("std_msgs/msg/String", instruction))
             self._told = instruction
         self._write("expert/trajectory", time, self._trajectory(stamp, plan, pose))
         self._write("scan", time, self._scan(stamp, ranges))
@@ -159,93 +156,53 @@ class RunRecorder:
 
     def what_if(self, time: float, pose: np.ndarray, answer: WhatIf) -> None:
         """One answer about the frame of this instant: messages with its stamp, what was asked about and the plan."""
-        stamp = _stamp(self._types.types, time)
-        self._write("expert/what_if/odom", time, self._odometry(stamp, pose, answer.twist))
+        stamp = _stamp(time)
+        self._write("expert/what_if/odom", time, self._messages.odometry(stamp, pose, answer.twist))
         if answer.goal is not None:
-            self._write("expert/what_if/goal", time, self._goal_message(stamp, answer.goal))
+            goal = self._messages.pose_stamped(stamp, "odom", (*answer.goal, 0.0))
+            self._write("expert/what_if/goal", time, goal)
         if answer.instruction is not None:
-            text = self._types.types["std_msgs/msg/String"](answer.instruction)
+            text = self._messages.make("std_msgs/msg/String", answer.instruction)
             self._write("expert/what_if/instruction", time, text)
         self._write("expert/what_if/trajectory", time, self._trajectory(stamp, answer.plan, pose))
 
     def _write(self, topic: str, time: float, message: object) -> None:
         kind = self._connections[topic].msgtype  # type: ignore[attr-defined]
         data = self._types.serialize_cdr(message, kind)
-        self._writer.write(self._connections[topic], int(round(time * 1e9)), data)  # type: ignore[arg-type]
+        self._writer.write(self._connections[topic], _stamp(time), data)  # type: ignore[arg-type]
 
-    def _camera_info(self, header: object, size: tuple[int, int]) -> object:
+    def _camera_info(self, stamp: int, size: tuple[int, int]) -> object:
         height, width = size
         focal = width / 2 / np.tan(self._sensors.field_of_view / 2)
-        k = np.array([focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1.0])
-        p = np.insert(k, [3, 6, 9], 0.0)
-        t = self._types.types
-        region = t["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-        return t["sensor_msgs/msg/CameraInfo"](
-            header, height, width, "plumb_bob", np.zeros(5), k, np.eye(3).ravel(), p, 0, 0, region
-        )
+        matrix = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+        return self._messages.camera_info(stamp, _CAMERA, size, matrix)
 
-    def _scan(self, stamp: object, ranges: np.ndarray) -> object:
-        t = self._types.types
-        header = t["std_msgs/msg/Header"](stamp, "camera_front_link")
+    def _scan(self, stamp: int, ranges: np.ndarray) -> object:
         bearings, period, most = self._sensors.bearings, self._sensors.period, self._sensors.max_range
         first, last, step = float(bearings[0]), float(bearings[-1]), float(bearings[1] - bearings[0])
-        nothing = np.zeros(0, np.float32)
-        return t["sensor_msgs/msg/LaserScan"](
-            header, first, last, step, 0.0, period, 0.0, most, ranges.astype(np.float32), nothing
-        )
+        header, nothing = self._messages.header(stamp, "camera_front_link"), np.zeros(0, np.float32)
+        values = (first, last, step, 0.0, period, 0.0, most, ranges.astype(np.float32), nothing)
+        return self._messages.make("sensor_msgs/msg/LaserScan", header, *values)
 
-    def _range(self, stamp: object, metres: float) -> object:
-        t = self._types.types
-        header = t["std_msgs/msg/Header"](stamp, "base_link")
-        return t["sensor_msgs/msg/Range"](header, 1, 0.0, 0.0, float("inf"), metres, float("nan"))
+    def _range(self, stamp: int, metres: float) -> object:
+        header = self._messages.header(stamp, "base_link")
+        return self._messages.make("sensor_msgs/msg/Range", header, 1, 0.0, 0.0, float("inf"), metres, float("nan"))
 
-    def _pose(self, pose: np.ndarray | tuple[float, float, float]) -> object:
-        t = self._types.types
-        half = float(pose[2]) / 2
-        return t["geometry_msgs/msg/Pose"](
-            t["geometry_msgs/msg/Point"](float(pose[0]), float(pose[1]), 0.0),
-            t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(half)), float(np.cos(half))),
-        )
-
-    def _goal_message(self, stamp: object, goal: tuple[float, float]) -> object:
-        t = self._types.types
-        header = t["std_msgs/msg/Header"](stamp, "odom")
-        return t["geometry_msgs/msg/PoseStamped"](header, self._pose((*goal, 0.0)))
-
-    def _twist(self, twist: np.ndarray) -> object:
-        t = self._types.types
-        vector = t["geometry_msgs/msg/Vector3"]
-        return t["geometry_msgs/msg/Twist"](
-            vector(float(twist[0]), float(twist[1]), 0.0), vector(0.0, 0.0, float(twist[2]))
-        )
-
-    def _odometry(self, stamp: object, pose: np.ndarray, twist: np.ndarray) -> object:
-        t = self._types.types
-        return t["nav_msgs/msg/Odometry"](
-            t["std_msgs/msg/Header"](stamp, "odom"),
-            "base_link",
-            t["geometry_msgs/msg/PoseWithCovariance"](self._pose(pose), np.zeros(36)),
-            t["geometry_msgs/msg/TwistWithCovariance"](self._twist(twist), np.zeros(36)),
-        )
-
-    def _trajectory(self, stamp: object, plan: Trajectory, pose: np.ndarray) -> object:
-        t = self._types.types
+    def _trajectory(self, stamp: int, plan: Trajectory, pose: np.ndarray) -> object:
+        made = self._messages
         reference = make_reference(plan, pose)
-        nan = t["geometry_msgs/msg/Vector3"](*(float("nan"),) * 3)
-        absent = t["geometry_msgs/msg/Accel"](nan, nan)
+        nan = made.make("geometry_msgs/msg/Vector3", *(float("nan"),) * 3)
+        absent = made.make("geometry_msgs/msg/Accel", nan, nan)
         points = [
-            t["wam_msgs/msg/TrajectoryPoint"](_duration(t, time), self._pose(point), self._twist(velocity), absent)
+            made.make(
+                "wam_msgs/msg/TrajectoryPoint", made.duration(time), made.pose(point), made.twist(velocity), absent
+            )
             for time, point, velocity in zip(reference.times, reference.poses, reference.velocities, strict=True)
         ]
-        header = t["std_msgs/msg/Header"](stamp, "odom")
-        return t["wam_msgs/msg/Trajectory"](header, points, _duration(t, plan.horizon), "expert", 0, float("nan"))
+        values = (points, made.duration(plan.horizon), "expert", 0, float("nan"))
+        return made.make("wam_msgs/msg/Trajectory", made.header(stamp, "odom"), *values)
 
 
-def _stamp(types: dict[str, type], time: float) -> object:
-    nanoseconds = int(round(time * 1e9))
-    return types["builtin_interfaces/msg/Time"](nanoseconds // 10**9, nanoseconds % 10**9)
-
-
-def _duration(types: dict[str, type], time: float) -> object:
-    nanoseconds = int(round(time * 1e9))
-    return types["builtin_interfaces/msg/Duration"](nanoseconds // 10**9, nanoseconds % 10**9)
+def _stamp(time: float) -> int:
+    """ns."""
+    return round(time * 1e9)

@@ -60,7 +60,7 @@ def make_bag(
                 if lens is not None:
                     straighten = straighten or Straightener(lens, image.shape[:2])
                     image = straighten(image)
-                    bag.calibrate(seconds, straighten.lens)
+                    bag.calibrate(seconds, straighten.lens.size, straighten.lens.matrix)
                 bag.see(seconds, image)
                 progress.update(task, completed=seconds)
             for row in waiting:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.typesys.store import Typestore
 
+from wam_models.data.bag_messages import BagMessages
 from wam_models.data.bag_writer import whole_bag
 from wam_models.evaluation.replay import PlanOutcome, placed
 from wam_tools.replay.job import BagReplay
@@ -30,10 +30,11 @@ def write_predictions(file: Path, replay: BagReplay) -> None:
             topics = {
                 name: writer.add(f"/replay/{word}/planned_path", _PATH) for name, word in _words(replay.models).items()
             }
-            way = _path(writer.types, replay, replay.track.stamps, replay.track.poses)
+            messages = BagMessages(writer.types)
+            way = _path(messages, replay, replay.track.stamps, replay.track.poses)
             writer.write_message(driven, round(replay.start * 1e9), way)
             for outcome, name in _plans(replay):
-                message = _plan(writer.types, replay, outcome)
+                message = _plan(messages, replay, outcome)
                 writer.write_message(topics[name], round(outcome.logged * 1e9), message)
         (bag / f"{bag.name}.mcap").replace(file)
 
@@ -56,26 +57,15 @@ def _plans(replay: BagReplay) -> Iterator[tuple[PlanOutcome, str]]:
     yield from sorted(pairs, key=lambda pair: pair[0].logged)
 
 
-def _plan(types: Typestore, replay: BagReplay, outcome: PlanOutcome) -> Any:
+def _plan(messages: BagMessages, replay: BagReplay, outcome: PlanOutcome) -> Any:
     assert outcome.times is not None and outcome.poses is not None
     points = placed(outcome.pose, outcome.poses[:, :2])
     poses = np.column_stack([points, outcome.pose[2] + outcome.poses[:, 2]])
-    return _path(types, replay, outcome.stamp + np.append(0.0, outcome.times), np.vstack([outcome.pose, poses]))
+    return _path(messages, replay, outcome.stamp + np.append(0.0, outcome.times), np.vstack([outcome.pose, poses]))
 
 
-def _path(types: Typestore, replay: BagReplay, stamps: np.ndarray, poses: np.ndarray) -> Any:
+def _path(messages: BagMessages, replay: BagReplay, stamps: np.ndarray, poses: np.ndarray) -> Any:
     """stamps: (N,) s; poses: (N, 3) in odom."""
-    t = types.types
-
-    def header(stamp: float) -> Any:
-        time = t["builtin_interfaces/msg/Time"](*divmod(round(stamp * 1e9), 10**9))
-        return t["std_msgs/msg/Header"](time, replay.frame)
-
-    def stamped(stamp: float, pose: list[float]) -> Any:
-        x, y, yaw = pose
-        turned = t["geometry_msgs/msg/Quaternion"](0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
-        place = t["geometry_msgs/msg/Pose"](t["geometry_msgs/msg/Point"](x, y, 0.0), turned)
-        return t["geometry_msgs/msg/PoseStamped"](header(stamp), place)
-
-    line = [stamped(stamp, pose) for stamp, pose in zip(stamps.tolist(), poses.tolist(), strict=True)]
-    return t[_PATH](header(float(stamps[0]) if len(stamps) else replay.first_stamp), line)
+    nanoseconds = [round(stamp * 1e9) for stamp in stamps.tolist()] or [round(replay.first_stamp * 1e9)]
+    line = [messages.pose_stamped(stamp, replay.frame, pose) for stamp, pose in zip(nanoseconds, poses.tolist())]
+    return messages.make(_PATH, messages.header(nanoseconds[0], replay.frame), line)
