@@ -36,7 +36,7 @@ test_on() {
         if "$venv/bin/pip" install -qq "$torch" 2>/dev/null; then
             wanted='[a-zA-Z]'
         else
-            wanted='(mujoco|PyOpenGL|rosbags|rosbags-image|safetensors)=='
+            wanted='(mcap|mujoco|PyOpenGL|rosbags|rosbags-image|safetensors)=='
             echo "[python $version] pip is offered no $torch: the tests that need it are left out (WITH_TORCH=1 takes any build)"
         fi
         # One at a time: together with old libraries pip would try combinations for many minutes.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bags import IMAGE, TYPES, write_bag
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin
 
 from wam_models.data.bag_copy import copy_messages
@@ -150,3 +151,44 @@ def test_types_that_nobody_knows_are_carried_along(tmp_path):
     with BagReader(tmp_path / "bag") as bag, whole_bag(tmp_path / "copy") as writer:
         copy_messages(bag, writer)
     assert contents(tmp_path / "copy") == [("/odd", 5, b"\0\1\0\0abcd")]
+
+
+def test_damage_in_the_first_part_costs_what_comes_after_it_there(tmp_path):
+    """All topics are defined at its beginning."""
+    write_bag(tmp_path / "bag", frames=1200)
+    before = contents(tmp_path / "bag")
+    file = mcap_of(tmp_path / "bag")
+    data = bytearray(file.read_bytes())
+    message = re.compile(rb"\x05[^\0]..\0{5}", re.DOTALL).search(data, 500_000)
+    assert message is not None
+    data[message.start() : message.end()] = 9 * b"\xff"
+    file.write_bytes(data)
+    repair(tmp_path / "bag", tmp_path / "mended")
+    after = contents(tmp_path / "mended")
+    assert (after[0], after[-1]) == (before[0], before[-1])
+    assert len(before) / 2 < len(after) < len(before)
+
+
+def test_every_static_transform_comes_along(tmp_path):
+    kind = "tf2_msgs/msg/TFMessage"
+    latched = Qos(
+        QosHistory.KEEP_LAST,
+        1,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL,
+        *(QosTime(0, 0), QosTime(0, 0)),
+        QosLiveliness.AUTOMATIC,
+        QosTime(0, 0),
+        False,
+    )
+    with BagWriter(tmp_path / "bag") as writer:
+        static, said = writer.add("/tf_static", kind, [latched]), writer.add("/said", TEXT)
+        for data in (b"\0\1\0\0camera", b"\0\1\0\0lidar", b"\0\1\0\0camera"):
+            writer.write(static, 1, data)
+        writer.write_message(said, 5_000_000_000, TYPES.types[TEXT]("later"))
+    with BagReader(tmp_path / "bag") as bag, whole_bag(tmp_path / "part") as writer:
+        copy_messages(bag, writer, start=4.0)
+    assert [data for topic, _, data in contents(tmp_path / "part") if topic == "/tf_static"] == [
+        b"\0\1\0\0camera",
+        b"\0\1\0\0lidar",
+    ]

@@ -14,7 +14,7 @@ from nano import nano_config, nano_model
 
 from wam_models.data.bags import Scan
 from wam_models.data.latent_cache import TrainingSet, open_latents
-from wam_models.data.store import SECTORS, bag_folders, open_store
+from wam_models.data.store import SECTORS, find_bags, open_store
 from wam_models.preprocessing import Normaliser
 from wam_models.training.batch import plan_shortfall, take_batch
 from wam_models.training.clearance import FAR, obstacles, shortfall
@@ -71,7 +71,7 @@ def test_turning_on_the_spot_counts_the_body_not_its_middle() -> None:
 
 def test_points_of_other_frames_are_where_they_stand_now(tmp_path: Path) -> None:
     write_bag(tmp_path / "run", frames=12, scan=True)
-    store = open_store(bag_folders([tmp_path]), tmp_path / "cache", nano_config(), False)
+    store = open_store(find_bags([tmp_path]), tmp_path / "cache", nano_config(), False)
     found = obstacles(store, 0.33).astype(float)
     # Frame 0 sees a wall at 2 m on its left half; at frame 4 it is where the robot's motion has left it.
     first = found[0][found[0, :, 0] < FAR]
@@ -85,7 +85,7 @@ def test_points_of_other_frames_are_where_they_stand_now(tmp_path: Path) -> None
 
 def test_a_bag_without_a_scan_asks_for_nothing(tmp_path: Path) -> None:
     write_bag(tmp_path / "run", frames=4)
-    store = open_store(bag_folders([tmp_path]), tmp_path / "cache", nano_config(), False)
+    store = open_store(find_bags([tmp_path]), tmp_path / "cache", nano_config(), False)
     assert (obstacles(store, 0.33) == FAR).all()
 
 
@@ -119,7 +119,7 @@ def test_a_mirrored_window_has_its_obstacles_on_the_other_side(tmp_path: Path) -
     parts, met = [], []
     autoencoder = nano_model().autoencoder
     for number in range(2):
-        store = open_store(bag_folders([tmp_path / f"set{number}"]), tmp_path / "cache", nano_config(), False)
+        store = open_store(find_bags([tmp_path / f"set{number}"]), tmp_path / "cache", nano_config(), False)
         parts.append((store, open_latents(autoencoder, store, variants=2, future_every=1, seed=0)))
         met.append(obstacles(store, 0.33))
     data = TrainingSet.join(parts, 0.0, met)

@@ -67,11 +67,15 @@ def differences(found: Mapping[str, Any], accepted: Mapping[str, Any]) -> list[s
     for plan, before in zip(found["plans"], accepted["plans"]):
         if plan["said"] != before["said"] or len(plan["poses"]) != len(before["poses"]):
             said.append(f"at {plan['stamp']:.2f} s it says {plan['said']!r}, accepted is {before['said']!r}")
-        elif (off := _off(plan, before)) > TOLERANCE:
+        elif not (off := _off(plan, before)) <= TOLERANCE:  # NaN is a difference
             said.append(f"at {plan['stamp']:.2f} s the plan is {off:.2g} m or rad off")
-    for key, value in _flat(found["behaviour"]).items():
-        before = _flat(accepted["behaviour"]).get(key)
-        if value != before and not (isinstance(value, float) and np.isclose(value, before, rtol=1e-3, atol=1e-3)):
+    now, then = _flat(found["behaviour"]), _flat(accepted["behaviour"])
+    for key in sorted({*now, *then}):
+        value, before = now.get(key), then.get(key)
+        alike = (
+            isinstance(value, float) and isinstance(before, float) and np.isclose(value, before, rtol=1e-3, atol=1e-3)
+        )
+        if value != before and not alike:
             said.append(f"{key} is {value}, accepted is {before}")
     return said
 

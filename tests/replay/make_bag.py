@@ -37,9 +37,12 @@ def main() -> None:
     parser.add_argument("--start", type=float, required=True, help="s after its first message")
     parser.add_argument("--seconds", type=float, required=True)
     arguments = parser.parse_args()
-    target = HERE / arguments.name
+    target, new = HERE / arguments.name, HERE / f"{arguments.name}.new" / arguments.name
+    shutil.rmtree(new.parent, ignore_errors=True)
+    damage(arguments.recording, new, arguments.start, arguments.seconds)
     shutil.rmtree(target, ignore_errors=True)
-    damage(arguments.recording, target, arguments.start, arguments.seconds)
+    new.rename(target)
+    new.parent.rmdir()
     print(f"{target}: {sum(file.stat().st_size for file in target.iterdir()) / 1e3:.0f} kB")
 
 

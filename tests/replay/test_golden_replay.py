@@ -46,6 +46,12 @@ def test_a_change_is_seen_and_one_of_rounding_is_not(case):
         other["plans"][3]["poses"][-1][1] += change
         assert bool(differences(other, accepted)) is seen
     other = copy.deepcopy(accepted)
+    other["plans"][3]["poses"][0][0] = float("nan")
+    assert differences(other, accepted)
+    other = copy.deepcopy(accepted)
+    del other["behaviour"]["not_planned"]["unsynced"]
+    assert differences(other, accepted)
+    other = copy.deepcopy(accepted)
     other["behaviour"]["not_planned"]["frozen"] += 1
     assert differences(other, accepted) == [
         f"not_planned.frozen is {other['behaviour']['not_planned']['frozen']}, "

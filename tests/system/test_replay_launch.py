@@ -142,3 +142,14 @@ def test_a_player_alone_with_a_bag_it_cannot_play_says_so_and_ends_with_status_1
     )
     assert done.returncode == 1
     assert "nowhere is missing" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_recording_is_not_played_where_a_robot_is(tmp_path):
+    """Its clock and its odometry would be a second one of each."""
+    with replay("--bag", str(bag(tmp_path))) as (viewer, process):
+        robot = viewer.node.create_publisher(Odometry, "odom", qos.ODOMETRY)
+        said, _ = process.communicate(timeout=60.0)
+        viewer.node.destroy_publisher(robot)
+    assert process.returncode == 1
+    assert "somebody else publishes odom; take a ROS_DOMAIN_ID of your own" in said
+    assert not viewer.pictures

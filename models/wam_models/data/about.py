@@ -1,4 +1,4 @@
-"""What a bag says of its own recording: who made it, and with which parameters every node ran."""
+"""What a bag says of its own recording: who made it, and with which parameters every node ran; for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from wam_models.data.bag_reader import BagReader
 
 TOPIC = "/recording"  # std_msgs/String, JSON; the last one knows most
 NOTE = "recording"  # the same in the bag's metadata
-_PLANNER = "/planner"
 
 
 def read_about(bag: BagReader) -> Mapping[str, Any]:
@@ -24,20 +23,3 @@ def read_about(bag: BagReader) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def planner_parameter(about: Mapping[str, Any], name: str) -> str:
-    """A text that the planner was started with; empty where the bag does not say."""
-    parameters = about.get("parameters")
-    planner = parameters.get(_PLANNER) if isinstance(parameters, dict) else None
-    return str(planner.get(name) or "") if isinstance(planner, dict) else ""
-
-
-def planner_goal(about: Mapping[str, Any]) -> tuple[float, float] | None:
-    """(x, y) m ahead and to the left of where the recorded planner began, which is where the recording begins, or
-    nearly; None where it had no goal as a parameter."""
-    x, _, y = planner_parameter(about, "goal").partition(",")
-    try:
-        return float(x), float(y)
-    except ValueError:
-        return None

@@ -9,6 +9,8 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos, QosDurabil
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.bag_writer import BagWriter
 
+_TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
 
 def copy_messages(
     bag: BagReader,
@@ -32,7 +34,11 @@ def copy_messages(
 
     if start is not None:
         holding = {c.topic for c in bag.connections if c.topic in held or _holds(c)}
-        last = {c.topic: (c, data) for c, _, data in bag.raw_messages(_both(holding, topics), None, start)}
+        last: dict[object, tuple[Connection, bytes]] = {}
+        for connection, _, data in bag.raw_messages(_both(holding, topics), None, start):
+            # Static transforms have a publisher each, and all of them hold.
+            key = (connection.topic, data) if connection.msgtype == _TRANSFORMS else connection.topic
+            last[key] = connection, data
         for connection, data in last.values():
             write(connection, round(start * 1e9), data)
     count = 0

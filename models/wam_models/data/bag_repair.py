@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Message, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.stream_reader import StreamReader, get_chunk_data_stream
 from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2.metadata import parse_qos
 
@@ -95,12 +96,32 @@ def _records(file: Path, reader: StreamReader, found: Repaired) -> Iterator[obje
             what = str(error) or "it ends in the middle of a record"
             found.damages.append(f"{file.name} breaks off: {what}")
             return
-        try:
-            parts = breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else [record]
-        except Exception as error:  # noqa: BLE001  likewise; the next chunk may be whole
-            found.damages.append(f"{file.name} has a damaged part: {error or type(error).__name__}")
+        if not isinstance(record, Chunk):
+            yield record
             continue
-        yield from parts
+        try:
+            yield from _parts(record)
+        except Exception as error:  # noqa: BLE001  likewise; the next chunk may be whole
+            what = str(error) or type(error).__name__
+            found.damages.append(f"{file.name} has a damaged part: {what}")
+
+
+def _parts(chunk: Chunk) -> Iterator[object]:
+    """Schemas, channels and messages of a chunk, up to the first that is damaged: all of them stand in the first chunk
+    of a bag of ours. Raises whatever the library does."""
+    stream, size = get_chunk_data_stream(chunk, validate_crc=True)
+    while stream.count < size:
+        opcode, length = stream.read1(), stream.read8()
+        if length > size - stream.count:
+            raise ValueError(f"a record of {length} bytes in a chunk of {size}")
+        if opcode == Opcode.SCHEMA:
+            yield Schema.read(stream)
+        elif opcode == Opcode.CHANNEL:
+            yield Channel.read(stream)
+        elif opcode == Opcode.MESSAGE:
+            yield Message.read(stream, length)
+        else:
+            stream.read(length)
 
 
 def _channel(channel: Channel, schema: Schema | None, writer: BagWriter) -> Connection:

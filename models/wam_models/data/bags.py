@@ -11,11 +11,9 @@ import cv2
 import numpy as np
 from rosbags.image import message_to_cvimage
 
-from wam_models.data.about import planner_goal, planner_parameter, read_about
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.topics import Topics, guess_topics
 from wam_models.messages import motion, planar_pose, planar_twist, seconds
-from wam_models.se2 import compose
 
 CAMERA = "front"
 # What only training reads, and only bags of a simulator or a lidar have.
@@ -125,7 +123,6 @@ def read_run(path: Path, topics: Topics | None = None) -> Run:
     goal, focal = None, None
     with BagReader(path) as bag:
         topics = topics or guess_topics(bag.channels, (CAMERA,))
-        about = read_about(bag)
         camera_info = topics.camera_info.get(CAMERA)
         for topic, logged, message in bag.messages({*topics.names, LABELS, SCAN, STOP_LINE, *WHAT_IF}):
             if topic == topics.cameras[CAMERA]:
@@ -152,9 +149,6 @@ def read_run(path: Path, topics: Topics | None = None) -> Run:
     if not images or len(odometry) < 2:
         raise BagError(f"{path} has {len(images)} images and {len(odometry)} odometry messages; it needs both")
     track = _track(path, odometry)
-    if goal is None and (wanted := planner_goal(about)) is not None:
-        x, y, yaw = track[0, 1:4].tolist()
-        goal = compose((x, y, yaw), (*wanted, 0.0))[:2]
     # Where odometry has ended, interpolation would have the robot stand still.
     images = [image for image in images if track[0, 0] - COVERED <= image[0] <= track[-1, 0] + COVERED]
     if not images:
@@ -173,9 +167,7 @@ def read_run(path: Path, topics: Topics | None = None) -> Run:
         stamps=stamps,
         poses=at[:, :3],
         twists=at[:, 3:],
-        instructions=_told_at(
-            [logged for _, _, logged in images], told or [(0, planner_parameter(about, "instruction"))]
-        ),
+        instructions=_told_at([logged for _, _, logged in images], told or [(0, "")]),
         goal=goal,
         labels=taught,
         label_times=taught_times,

@@ -57,22 +57,35 @@ class WindowStore:
         return np.isin(self.frame_run[self.windows.context[:, -1]], last)
 
 
-def bag_folders(folders: Iterable[Path]) -> list[Path]:
-    """All rosbag2 folders in or below the given ones, sorted. Raises BagError when a folder holds none."""
+def find_bags(paths: Iterable[Path]) -> list[Path]:
+    """Recordings among and below these: rosbag2 folders, and .mcap and .db3 files that lie in none, as a crash leaves
+    them; sorted. Raises BagError where there is none."""
     found = []
-    for folder in folders:
-        bags = sorted(path.parent for path in folder.rglob("metadata.yaml") if ".partial" not in path.parts)
+    for path in paths:
+        bags = [path] if path.is_file() else _bags_below(path)
         if not bags:
-            raise BagError(f"no bag (a folder with metadata.yaml) in {folder}")
+            raise BagError(f"no bag (a folder with metadata.yaml, an .mcap or .db3 file) in {path}")
         found += bags
     return found
 
 
+def _bags_below(folder: Path) -> list[Path]:
+    whole = {path.parent for path in folder.rglob("metadata.yaml")}
+    files = (path for pattern in ("*.mcap", "*.db3") for path in folder.rglob(pattern) if path.parent not in whole)
+    # What is being made lies in a hidden folder.
+    return sorted(
+        path for path in (*whole, *files) if not any(part[0] == "." for part in path.relative_to(folder).parts)
+    )
+
+
 def run_folders(folder: Path) -> list[Path]:
     """What training reads: all bags and LeRobot datasets in or below `folder`. Raises BagError when it holds none."""
-    datasets = lerobot_folders(folder)
-    bags = bag_folders([folder]) if not datasets or any(folder.rglob("metadata.yaml")) else []
-    return sorted([*bags, *datasets])
+    found = sorted([*_bags_below(folder), *lerobot_folders(folder)])
+    if not found:
+        raise BagError(
+            f"no bag (a folder with metadata.yaml, an .mcap or .db3 file) and no LeRobot dataset in {folder}"
+        )
+    return found
 
 
 def open_store(
@@ -106,8 +119,8 @@ def open_store(
 
 def _fingerprint(bag: Path) -> tuple[str, int, int]:
     """Of a bag that may be recorded again under the same name, or a dataset that may be exported again."""
-    file = bag / INFO if _is_dataset(bag) else bag / "metadata.yaml"
-    status = file.stat()
+    inside = bag / (INFO if _is_dataset(bag) else "metadata.yaml")
+    status = (inside if bag.is_dir() else bag).stat()
     return str(bag), status.st_size, status.st_mtime_ns
 
 

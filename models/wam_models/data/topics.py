@@ -109,8 +109,13 @@ def _single(found: Iterable[Channel], kind: str, word: str) -> str:
     named = [channel for channel in alike if word in channel.topic.lower()]
     if not named and word in ("instruction", "goal"):
         return ""
-    # The shortest is the robot's own: /odom rather than /expert/what_if/odom.
-    return min(named or alike, key=lambda channel: (len(channel.topic), channel.topic), default=_NONE).topic
+
+    def rank(channel: Channel) -> tuple[object, ...]:
+        """What the planner pursued, wherever it came from; else the shortest, which is the robot's own: /odom rather
+        than /expert/what_if/odom."""
+        return not channel.topic.endswith(f"/planner/{word}"), len(channel.topic), channel.topic
+
+    return min(named or alike, key=rank, default=_NONE).topic
 
 
 def _fits(topic: str, camera: str, alone: bool) -> bool:

@@ -39,7 +39,9 @@ def test_the_bag_takes_the_place_of_the_robot_and_ends_the_run(bag):
         "controller": True,
         "planner": True,
     }
-    assert all(each.parameters["use_sim_time"] is True and not each.remaps for each in rows)
+    assert all(each.parameters["use_sim_time"] is True for each in rows)
+    apart = {each.name: set(each.remaps) for each in rows if each.remaps}
+    assert apart == {"safety_gate": {"robot_ready", "cmd_vel", "safety_gate/engage"}}
 
 
 def test_every_row_is_installed_and_every_file_it_names_exists(bag):

@@ -15,7 +15,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from wam_controller import qos
-from wam_controller.conversions import time_message
+from wam_controller.conversions import pose_message, time_message
 from wam_controller.managed_node import ManagedNode, run
 from wam_controller.parameters import Value
 from wam_models.messages import motion, seconds
@@ -42,7 +42,8 @@ _COUNTS = ("frames_received", "frames_invalid", "plans_published", "plans_refuse
 
 
 class PlannerNode(ManagedNode):
-    """camera/*, odom, instruction, goal -> trajectory, trajectory_candidates, planned_path, planner/status."""
+    """camera/*, odom, instruction, goal -> trajectory, trajectory_candidates, planned_path, planner/status, and what it
+    pursues: planner/instruction, planner/goal."""
 
     parameters = PLANNER
 
@@ -62,6 +63,9 @@ class PlannerNode(ManagedNode):
         self._candidates = self.create_publisher(TrajectoryCandidates, "trajectory_candidates", qos.PLAN)
         self._path = self.create_publisher(Path, "planned_path", qos.PLAN)
         self._status = self.create_publisher(PlannerStatus, "planner/status", qos.STATUS)
+        # Whatever they come from, a parameter included: who reads a recording must know.
+        self._instruction_pursued = self.create_publisher(String, "planner/instruction", qos.LATCHED)
+        self._goal_pursued = self.create_publisher(PoseStamped, "planner/goal", qos.LATCHED)
         self.get_logger().info(f"{self._policy.spec.model_id} is loaded")
 
     def start(self) -> None:
@@ -69,7 +73,7 @@ class PlannerNode(ManagedNode):
         # By which a consumer tells this planner from any other, itself started again included.
         self._first_epoch = secrets.randbits(31)
         self._core = PlannerCore(self._config)
-        self._core.instruction = str(self._settings["instruction"])
+        self._pursue(str(self._settings["instruction"]))
         if self._goal_from_start is not None:
             self._core.aim_from_start(*self._goal_from_start)
         self._rivals = 0
@@ -101,7 +105,8 @@ class PlannerNode(ManagedNode):
 
     def tear_down(self) -> None:
         """See ManagedNode."""
-        for publisher in (self._trajectory, self._candidates, self._path, self._status):
+        plans = (self._trajectory, self._candidates, self._path, self._status)
+        for publisher in (*plans, self._instruction_pursued, self._goal_pursued):
             self.destroy_publisher(publisher)
         del self._policy
 
@@ -146,15 +151,29 @@ class PlannerNode(ManagedNode):
             f"goal: {x:.2f}, {y:.2f} m in {self._odometry_frame}, "
             f"which is {forward:g} m ahead and {left:g} m to the left of where the robot stands now"
         )
+        self._show_goal(x, y)
+
+    def _show_goal(self, x: float, y: float) -> None:
+        message = PoseStamped(pose=pose_message((x, y, 0.0)))
+        message.header.frame_id, message.header.stamp = self._odometry_frame, self.get_clock().now().to_msg()
+        self._goal_pursued.publish(message)
 
     def _on_instruction(self, message: String) -> None:
-        self._core.instruction = message.data
+        self._pursue(message.data)
+
+    def _pursue(self, instruction: str) -> None:
+        self._core.instruction = instruction
+        self._instruction_pursued.publish(String(data=instruction))
 
     def _on_goal(self, message: PoseStamped) -> None:
         if message.header.frame_id != self._odometry_frame:
             self._warn(f"goal ignored: it is in {message.header.frame_id!r}, odometry in {self._odometry_frame!r}")
-        elif fault := self._core.aim((message.pose.position.x, message.pose.position.y)):
+            return
+        goal = message.pose.position.x, message.pose.position.y
+        if fault := self._core.aim(goal):
             self._warn(fault)
+        else:
+            self._show_goal(*goal)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         seed = int(self._settings["seed"])

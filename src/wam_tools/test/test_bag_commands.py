@@ -97,12 +97,24 @@ def standing(topic: str, message: Any, number: int) -> Any:
     return message
 
 
+def spoilt(topic: str, message: Any, number: int) -> Any:
+    if topic == "/odom" and number == 40:
+        message.twist.twist.linear.x = math.nan
+    return message
+
+
+def unplaced(topic: str, message: Any, number: int) -> Any:
+    if topic == "/odom" and number == 40:
+        message.pose.pose.position.x = math.nan
+    return message
+
+
 def test_a_good_bag_passes_every_rule(good, tmp_path):
     result = run(check.app, good, "--json", tmp_path / "check.json")
     assert result.exit_code == 0, result.output
     (found,) = json.loads((tmp_path / "check.json").read_text())["bags"]
     assert found["ok"]
-    assert found["camera"]["rate"] == pytest.approx(10.0)
+    assert found["cameras"]["front"]["stream"]["rate"] == pytest.approx(10.0)
     assert found["motion"]["metres"] == pytest.approx(0.8 * 9.9, rel=0.01)
     assert found["motion"]["left"] == 1.0
     assert found["motion"]["twist_error"] < 0.01
@@ -120,6 +132,8 @@ def test_a_good_bag_passes_every_rule(good, tmp_path):
         (late, {"delay of pictures", "picture to nearest odometry"}),
         (blind, {"odometry"}),
         (standing, {"standing"}),
+        (spoilt, {"damaged messages"}),
+        (unplaced, {"damaged messages"}),
     ],
 )
 def test_what_is_wrong_with_a_bag_is_named_and_nothing_else(good, tmp_path, change, broken):
@@ -129,6 +143,40 @@ def test_what_is_wrong_with_a_bag_is_named_and_nothing_else(good, tmp_path, chan
     assert {name for name, ok in found["checks"].items() if ok is False} == broken
     for name in broken:
         assert f"{name}: " in result.output
+
+
+def test_every_camera_of_three_is_looked_at(tmp_path, good):
+    """The left one shows one picture all the time."""
+
+    def more(source: Path) -> Path:
+        with BagReader(source) as bag, whole_bag(tmp_path / "bag") as writer:
+            shown = None
+            for topic, logged, message in bag.messages():
+                kind = next(channel.kind for channel in bag.channels if channel.topic == topic)
+                writer.write_message(writer.add(topic, kind), logged, message)
+                if topic == IMAGE:
+                    writer.write_message(writer.add("/camera/right/image/compressed", kind), logged, message)
+                    shown = message.data if shown is None else shown
+                    message.data = shown
+                    writer.write_message(writer.add("/camera/left/image/compressed", kind), logged, message)
+        return tmp_path / "bag"
+
+    result = run(check.app, more(good), "--json", tmp_path / "check.json")
+    assert result.exit_code == 1
+    (found,) = json.loads((tmp_path / "check.json").read_text())["bags"]
+    assert [name for name, ok in found["checks"].items() if ok is False] == ["left: repeated pictures"]
+
+
+def test_a_bag_that_was_cut_off_is_named_among_others(tmp_path, good):
+    (tmp_path / "many" / "killed").mkdir(parents=True)
+    whole = next(good.glob("*.mcap")).read_bytes()
+    (tmp_path / "many" / "killed" / "killed.mcap").write_bytes(whole[: len(whole) // 2])
+    write_bag(tmp_path / "many" / "whole", frames=100, period=0.1, scan=True)
+    result = run(check.app, tmp_path / "many")
+    assert result.exit_code == 1
+    assert "killed.mcap" in result.output
+    assert "wam bag repair" in " ".join(result.output.split())
+    assert "front 100 of 108 x 72" in " ".join(result.output.split())
 
 
 def test_pictures_that_come_too_seldom_or_broken_are_named(tmp_path):
@@ -243,6 +291,19 @@ def test_a_video_with_poses_becomes_a_run_to_train_on(tmp_path, twists):
         lens = next(message for _, _, message in bag.messages({"/camera/front/camera_info"}))
     assert not lens.d.any()
     assert (lens.width, lens.height) == (108, 72)
+
+
+@pytest.mark.parametrize("rate", [None, 10])
+def test_every_picture_of_a_video_has_its_own_time(tmp_path, rate):
+    """The square's place says which frame it is: one a twentieth of a second."""
+    write_video(tmp_path / "clip.mp4")
+    words = ["--odometry", tmp_path / "poses.csv", *(["--rate", rate] if rate else [])]
+    write_poses(tmp_path / "poses.csv")
+    assert run(from_video.app, tmp_path / "clip.mp4", tmp_path / "bag", *words).exit_code == 0
+    made = read_run(tmp_path / "bag")
+    lefts = [int(np.argmax(made.frame(index)[30].mean(axis=1) > 150)) for index in range(len(made.stamps))]
+    assert lefts[-1] > 50
+    assert made.stamps - made.stamps[0] == pytest.approx(np.array(lefts) / 20.0, abs=0.03)
 
 
 def test_a_video_alone_is_a_bag_of_pictures(tmp_path):

@@ -12,10 +12,11 @@ from bags import IMAGE, write_bag
 from typer.testing import CliRunner
 
 from wam_models.baselines import Baseline
-from wam_models.data.about import TOPIC
 from wam_models.data.bag_copy import copy_messages
+from wam_models.data.bag_messages import BagMessages
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.bag_writer import BagWriter, whole_bag
+from wam_models.data.bags import read_run
 from wam_models.types import Observation, Plan, Refusal
 from wam_tools.message_types import typestore
 from wam_tools.replay import app
@@ -67,11 +68,6 @@ def ahead(stamp: float, logged: float, writer: BagWriter) -> None:
     writer.write_message(writer.add("/trajectory", PLAN), round(logged * 1e9), message)
 
 
-def told(writer: BagWriter, **parameters: str) -> None:
-    about = {"parameters": {"/planner": parameters}}
-    writer.write_message(writer.add(TOPIC, TEXT), 1, TYPES.types[TEXT](json.dumps(about)))
-
-
 def test_the_plans_of_then_are_scored_beside_those_of_now(tmp_path):
     """On a straight way at 0.8 m/s they are right; one is made before there is odometry and is left out."""
     write_bag(tmp_path / "plain", frames=40, yaw_rate=1e-6)
@@ -88,13 +84,21 @@ def test_the_plans_of_then_are_scored_beside_those_of_now(tmp_path):
     assert found["together"]["seconds"] == 2.0
 
 
-def test_a_goal_and_an_instruction_that_were_parameters_then_hold_again(tmp_path):
-    write_bag(tmp_path / "plain", frames=24, names={"/goal": "", "/instruction": ""})
-    bag = with_more(
-        tmp_path / "plain", tmp_path / "bag", lambda writer: told(writer, goal="6.0,0.0", instruction="to the tree")
-    )
+def test_what_the_planner_pursued_holds_again_wherever_it_came_from(tmp_path):
+    """A goal 6 m ahead and an instruction that were parameters then; whatever somebody else said on the topic goal."""
+    write_bag(tmp_path / "plain", frames=24, names={"/instruction": ""}, goal_frame="map")
+
+    def pursue(writer: BagWriter) -> None:
+        made = BagMessages(TYPES)
+        goal, text = "geometry_msgs/msg/PoseStamped", made.make(TEXT, "to the tree")
+        writer.write_message(writer.add("/planner/goal", goal), 1, made.pose_stamped(1, "odom", (6.0, 0.0, 0.0)))
+        writer.write_message(writer.add("/planner/instruction", TEXT), 1, text)
+
+    bag = with_more(tmp_path / "plain", tmp_path / "bag", pursue)
     done, found = replay(bag, "--model", "baseline:straight")
-    assert found["policies"]["straight"]["plans"] == 24, done.output
+    assert found["policies"]["straight"]["plans"] > 20, done.output
+    assert read_run(bag).instructions[0] == "to the tree"
+    assert read_run(bag).goal == (6.0, 0.0)
     done, found = replay(tmp_path / "plain", "--model", "baseline:straight")
     assert found["policies"]["straight"]["plans"] == 0
     assert done.exit_code == 1

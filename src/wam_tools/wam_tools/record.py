@@ -19,10 +19,12 @@ from wam_planner.bringup.recording import recorder_row
 from wam_planner.processes import run_table
 from wam_tools.message_types import typestore
 from wam_tools.output import console, show_table, write_json
-from wam_tools.recorder.recording import too_full
-from wam_tools.recorder.settings import REPORT_NOTE
+from wam_tools.recorder.recording import REPORT_NOTE
+from wam_tools.recorder.settings import check_room
 
 app = typer.Typer()
+
+_TOLERATED = 2.5  # s too slow: one window of the watchdog
 
 
 @app.command("record")
@@ -45,10 +47,7 @@ def record(
     out."""
     bag = out / (name or time.strftime("%Y-%m-%d_%H-%M-%S"))
     try:
-        if bag.exists():
-            raise ValueError(f"{bag} exists: remove it, or give another --name")
-        if fault := too_full(bag, 1e9 * free_disk):
-            raise ValueError(fault)
+        check_room(bag, 1e9 * free_disk)
         parameters = {"bag": str(bag), "cameras": cameras, "note": note, "free_disk": free_disk}
         row = _row(robot, role_name, parameters | {"pictures": "raw" if raw else "compressed"})
         # What was cut off is a bag of its own; another recorder would be another bag.
@@ -85,12 +84,10 @@ def _row(robot: str, role_name: str, parameters: dict[str, Any]) -> Row:
 
 def _report(bag: Path) -> dict[str, Any]:
     """As the recorder left it, see Recording.report."""
-    empty = {
-        "bag": str(bag),
-        "bytes": 0,
-        "fault": f"{bag} was not ended: `wam bag repair {bag}` mends it",
-        "topics": {},
-    }
+    fault = (
+        f"{bag} was not ended: `wam bag repair {bag}` mends it" if any(bag.glob("*.mcap")) else "nothing was recorded"
+    )
+    empty: dict[str, Any] = {"bag": str(bag), "bytes": 0, "fault": fault, "topics": {}}
     try:
         with BagReader(bag, typestore) as reader:
             found: dict[str, Any] = json_text.loads(reader.notes.get(REPORT_NOTE, "null")) or empty
@@ -105,6 +102,8 @@ def _complaints(report: dict[str, Any]) -> list[str]:
     for topic, each in report["topics"].items():
         if each["minimum"] > 0 and not each["messages"]:
             found.append(f"nothing came on {topic}: is the robot's bridge up, and in this ROS_DOMAIN_ID?")
+        if each["seconds_below"] > _TOLERATED:
+            found.append(f"{topic} came too slowly for {each['seconds_below']:.0f} s: less than {each['minimum']:g} Hz")
         if each["lost"] + each["dropped"]:
             found.append(f"{topic} lacks {each['lost'] + each['dropped']} messages that were sent")
     return found

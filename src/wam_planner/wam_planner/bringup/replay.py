@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagReader, Channel
 from wam_models.data.topics import Topics, guess_topics, read_topics, robot_in
 from wam_planner.bringup.carla import CarlaOptions
 from wam_planner.bringup.go2 import Go2Options
 from wam_planner.bringup.rows import Row, Value, find_model, option
 
-_MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
+MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ class ReplayOptions:
 def replay_table(options: ReplayOptions) -> tuple[Row, ...]:
     """The rows for these options, in the order they start: the bag, then what stops a robot, then what moves it.
 
-    No bridge is among them, and nobody says robot_ready: the gate can never be engaged, and no robot is driven. Raises
-    ValueError when the bag cannot be read, lacks what is played, or with the rule that the options break."""
-    channels, topics, about = _look_into(options)
-    if options.robot not in ("auto", *_MODELS):
-        raise ValueError(f"robot is {options.robot!r}: choose one of auto, {', '.join(_MODELS)}")
+    No bridge is among them, and nobody says replay/robot_ready: the gate can never be engaged, and no robot is driven.
+    Raises ValueError when the bag cannot be read, lacks what is played, or with the rule that the options break."""
+    channels, topics = _look_into(options)
+    if options.robot not in ("auto", *MODELS):
+        raise ValueError(f"robot is {options.robot!r}: choose one of auto, {', '.join(MODELS)}")
     robot = robot_in(channels) if options.robot == "auto" else options.robot
     said = [name for name in ("instruction", "goal") if getattr(options, name)]
     simulated: dict[str, Value] = {"use_sim_time": True}
@@ -56,30 +54,38 @@ def replay_table(options: ReplayOptions) -> tuple[Row, ...]:
     }
     planned: dict[str, Value] = {
         **simulated,
-        "model": find_model(options.model or _MODELS[robot]),
-        # Until the bag says otherwise, the planner has what it was started with then.
-        "instruction": options.instruction or planner_parameter(about, "instruction"),
-        "goal": options.goal or ("" if options.start else planner_parameter(about, "goal")),
+        "model": find_model(options.model or MODELS[robot]),
+        "instruction": options.instruction,
+        "goal": options.goal,
         "image_transport": _transport(options.bag, topics, {each.topic: each.kind for each in channels}),
     }
     files = (f"{robot}.yaml",)
+    # Should a robot be on the same network after all: its word is not heard here, and nothing of this reaches it.
+    apart = {name: f"replay/{name}" for name in ("robot_ready", "cmd_vel", "safety_gate/engage")}
     return (
         Row("wam_sim", "bag_player_node", "bag_player", parameters=played, respawn=False),
-        Row("wam_controller", "safety_gate_node", "safety_gate", parameter_files=files, parameters=simulated),
+        Row(
+            "wam_controller",
+            "safety_gate_node",
+            "safety_gate",
+            parameter_files=files,
+            parameters=simulated,
+            remaps=apart,
+        ),
         Row("wam_controller", "controller_node", "controller", parameter_files=files, parameters=simulated),
         Row("wam_planner", "planner_node", "planner", parameter_files=files, parameters=planned),
     )
 
 
-def _look_into(options: ReplayOptions) -> tuple[Sequence[Channel], Topics, Mapping[str, Any]]:
-    """What the bag has, what is played of it, and what it says of its recording."""
+def _look_into(options: ReplayOptions) -> tuple[Sequence[Channel], Topics]:
+    """What the bag has, and what is played of it."""
     if not options.bag:
         raise ValueError("bag is empty: name a recording, bag:=PATH for launch or --bag PATH for wam up replay")
     with BagReader(Path(options.bag)) as bag:
-        channels, about = bag.channels, read_about(bag)
+        channels = bag.channels
     if options.topics:
-        return channels, read_topics(Path(options.topics), channels), about
-    return channels, guess_topics(channels, options.cameras.split(",")), about
+        return channels, read_topics(Path(options.topics), channels)
+    return channels, guess_topics(channels, options.cameras.split(","))
 
 
 def _transport(bag: str, topics: Topics, kinds: Mapping[str, str]) -> str:

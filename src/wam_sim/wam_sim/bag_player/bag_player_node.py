@@ -34,6 +34,8 @@ _HOLD_PERIOD = 0.1  # s of the steady clock between two clocks that say the same
 _SETTLING = 1.0
 # s of the steady clock that a finished recording stands still, so that the last plan is still made and drawn.
 _LAST_LOOK = 2.0
+# s that one callback may publish what is overdue: signals and services want their turn.
+_LONGEST_TURN = 0.05
 _WITHOUT = {"none": (), "instruction": ("instruction",), "goal": ("goal",), "both": ("instruction", "goal")}
 _QOS = {
     "camera": qos.CAMERA,
@@ -117,6 +119,9 @@ class BagPlayerNode(ManagedNode):
         """Before time starts, and after its end."""
         self._clock_out.publish(clock_message(self._time))
         stood = self.steady_now - self._since
+        if rivals := self._rivals():
+            self.get_logger().fatal(f"not played: somebody else publishes {rivals}; take a ROS_DOMAIN_ID of your own")
+            raise SystemExit(1)
         if self._tick is None:
             if stood > _LAST_LOOK:
                 raise SystemExit(0)
@@ -133,6 +138,12 @@ class BagPlayerNode(ManagedNode):
         self._due = self._pace.due(self._tick, self.steady_now)
         self._play.reset()
 
+    def _rivals(self) -> str:
+        """What a robot or a simulator publishes here too: a second clock or camera would confuse both."""
+        ours = {"/clock": 1, "robot_ready": 0}
+        ours |= {route.topic: 1 for route in self._topics if route.role in ("camera", "odometry")}
+        return ", ".join(topic for topic, count in ours.items() if self.count_publishers(topic) > count)
+
     def _is_heard(self) -> bool:
         """Whether whoever is waited for would miss no picture and no odometry."""
         wanted = str(self._settings["wait_for"])
@@ -144,7 +155,8 @@ class BagPlayerNode(ManagedNode):
         )
 
     def _on_time(self) -> None:
-        while self._tick is not None and self._due <= self.steady_now:
+        until = self.steady_now + _LONGEST_TURN
+        while self._tick is not None and self._due <= self.steady_now < until:
             self._publish(self._tick)
             self._tick = next(self._ticks, None)
             if self._tick is None:

@@ -31,7 +31,8 @@ def cut_bag(
     drop: Annotated[list[str] | None, typer.Option(help="Leave this one out; may be given several times.")] = None,
 ) -> None:
     """Copy a part of a bag, its messages as they are. What was told before the part still holds in it: instruction,
-    goal and whatever is latched come along. Exit status 1 when nothing is in that part."""
+    goal and whatever is latched come along. Exit status 1 when nothing is in that part, or the bag
+    breaks off in it."""
     try:
         with BagReader(bag, typestore) as reader, Progress(console=console, transient=True) as progress:
             known = {channel.topic for channel in reader.channels}
@@ -55,13 +56,15 @@ def cut_bag(
                 )
                 if not count:
                     raise BagError(f"{bag} has no message of these topics in that part")
-            for finding in reader.findings:
-                if finding.kind == "breaks_off":
-                    typer.echo(finding.first, err=True)
-    except ValueError as error:
+            broken = [finding.first for finding in reader.findings if finding.kind == "breaks_off"]
+    except (ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     typer.echo(f"{out}: {count} messages, {until - first - start:.1f} s")
+    for reason in broken:
+        typer.echo(reason, err=True)
+    if broken:
+        raise typer.Exit(1)
 
 
 def _told(reader: BagReader) -> set[str]:

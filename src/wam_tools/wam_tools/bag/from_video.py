@@ -65,7 +65,7 @@ def make_bag(
                 progress.update(task, completed=seconds)
             for row in waiting:
                 bag.move(*row)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     console.print(f"{out}: {bag.pictures} pictures, {bag.moves} poses, {seconds:.1f} s", highlight=False)

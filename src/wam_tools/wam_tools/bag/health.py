@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wam_models.data.bag_reader import BagReader
+from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
 from wam_models.data.events import Aimed, Calibrated, Moved, Picture, Told, read_events
 from wam_models.data.findings import Findings
@@ -24,6 +24,7 @@ _STANDING = 0.05  # m/s
 _TURNING = 0.15  # rad/s
 _STEP = 0.2  # s over which poses are differentiated, to be held against the twist
 _DARK, _BRIGHT = 20.0, 235.0  # mean grey level, of 255
+_CAMERAS = ("front", "left", "right")
 _SMALL = 64  # px wide: enough for a mean
 
 
@@ -56,7 +57,7 @@ class Pictures:
 class Motion:
     """metres, of the way; speeds: share of the time between two of SPEEDS, the last open; standing, left, right: shares
     of the time; twist_error: m/s, median difference between the twist and what the poses say, while moving;
-    yaw_rate_error: rad/s likewise; NaN where it never moved."""
+    yaw_rate_error: rad/s likewise; moved: whether it ever did."""
 
     metres: float
     speeds: tuple[float, ...]
@@ -65,21 +66,28 @@ class Motion:
     right: float
     twist_error: float
     yaw_rate_error: float
+    moved: bool
+
+
+@dataclass(frozen=True)
+class Camera:
+    """sync: s, 99th percentile from a picture to the nearest odometry; calibrated: whether there is a camera_info."""
+
+    stream: Stream
+    pictures: Pictures
+    sync: float
+    calibrated: bool
 
 
 @dataclass(frozen=True)
 class Health:
-    """sync: s, 99th percentile from a picture to the nearest odometry; told, aimed: how many instructions and goals;
-    motion: None without odometry."""
+    """cameras: by name; told, aimed: how many instructions and goals; motion: None without odometry."""
 
     seconds: float
     topics: Topics
-    camera: Stream
+    cameras: dict[str, Camera]
     odometry: Stream
-    pictures: Pictures
     motion: Motion | None
-    sync: float
-    calibrated: bool
     told: int
     aimed: int
     findings: Findings
@@ -88,45 +96,55 @@ class Health:
 def measure(path: Path, topics: Path | None = None, progress: Callable[[float], None] = lambda share: None) -> Health:
     """topics: a file of them, or None to guess; progress: called with the share that is done. Raises BagError when the
     bag cannot be read or has no camera."""
-    look = _Looks()
     moved: list[Moved] = []
-    camera: list[tuple[float, float]] = []
     told = aimed = 0
-    calibrated = False
+    calibrated = set[str]()
     with BagReader(path, typestore) as bag:
-        chosen = read_topics(topics, bag.channels) if topics else guess_topics(bag.channels)
+        chosen = read_topics(topics, bag.channels) if topics else _guessed(bag)
+        looks = {camera: _Looks() for camera in chosen.cameras}
         seconds = bag.end - bag.start
         for event in read_events(bag, chosen):
             if isinstance(event, Picture):
-                camera.append((event.stamp, event.logged))
-                look.at(event)
+                looks[event.camera].at(event)
                 progress((event.logged - bag.start) / max(seconds, 1e-9))
             elif isinstance(event, Moved):
                 moved.append(event)
+            elif isinstance(event, Calibrated):
+                calibrated.add(event.camera)
             told += isinstance(event, Told)
             aimed += isinstance(event, Aimed)
-            calibrated = calibrated or isinstance(event, Calibrated)
         findings = bag.findings
+    if spoilt := sum(not np.isfinite(event.twist).all() for event in moved):
+        findings.add("twist_not_finite", "odometry holds a twist with NaN or infinity", spoilt)
     track = Track([event.stamp for event in moved], [event.pose for event in moved], findings)
     return Health(
         seconds=seconds,
         topics=chosen,
-        camera=_stream(camera),
+        cameras={
+            name: Camera(_stream(look.times), look.pictures(), look.sync(track.stamps), name in calibrated)
+            for name, look in looks.items()
+        },
         odometry=_stream([(event.stamp, event.logged) for event in moved]),
-        pictures=look.pictures(),
         motion=_motion(track, moved) if len(track) > 1 else None,
-        sync=_sync(np.array([stamp for stamp, _ in camera]), track.stamps),
-        calibrated=calibrated,
         told=told,
         aimed=aimed,
         findings=findings,
     )
 
 
+def _guessed(bag: BagReader) -> Topics:
+    """Three cameras, or one."""
+    try:
+        return guess_topics(bag.channels, _CAMERAS)
+    except BagError:
+        return guess_topics(bag.channels, _CAMERAS[:1])
+
+
 class _Looks:
     """Takes one picture after the other and keeps a number of each."""
 
     def __init__(self) -> None:
+        self.times: list[tuple[float, float]] = []  # stamp, and when it was recorded, s
         self._size = (0, 0)
         self._levels: list[float] = []
         self._count = self._unreadable = self._repeated = 0
@@ -134,6 +152,7 @@ class _Looks:
 
     def at(self, picture: Picture) -> None:
         self._count += 1
+        self.times.append((picture.stamp, picture.logged))
         digest = hashlib.blake2b(picture.message.data, digest_size=8).digest()
         self._repeated += digest == self._before
         self._before = digest
@@ -158,6 +177,16 @@ class _Looks:
             brightness=float(np.median(levels)) if len(levels) else float("nan"),
         )
 
+    def sync(self, odometry: np.ndarray) -> float:
+        """s, 99th percentile to the nearest of the stamps (N,) s; NaN where there is nothing to compare."""
+        pictures = np.array([stamp for stamp, _ in self.times])
+        if not len(pictures) or not len(odometry):
+            return float("nan")
+        before = np.clip(np.searchsorted(odometry, pictures) - 1, 0, len(odometry) - 1)
+        after = np.minimum(before + 1, len(odometry) - 1)
+        nearest = np.minimum(np.abs(pictures - odometry[before]), np.abs(pictures - odometry[after]))
+        return float(np.percentile(nearest, 99))
+
 
 def _stream(rows: Sequence[tuple[float, float]]) -> Stream:
     """rows: stamp and when it was recorded, s."""
@@ -176,15 +205,6 @@ def _stream(rows: Sequence[tuple[float, float]]) -> Stream:
         jitter=float(np.percentile(np.abs(steps - middle), 95)),
         delay=float(np.median(logged - stamps)),
     )
-
-
-def _sync(pictures: np.ndarray, odometry: np.ndarray) -> float:
-    if not len(pictures) or not len(odometry):
-        return float("nan")
-    after = np.clip(np.searchsorted(odometry, pictures), 1, max(len(odometry) - 1, 1)) - 1
-    following = np.minimum(after + 1, len(odometry) - 1)
-    nearest = np.minimum(np.abs(pictures - odometry[after]), np.abs(pictures - odometry[following]))
-    return float(np.percentile(nearest, 99))
 
 
 def _motion(track: Track, moved: Sequence[Moved]) -> Motion:
@@ -212,8 +232,11 @@ def _motion(track: Track, moved: Sequence[Moved]) -> Motion:
         right=float((yaw_rate < -_TURNING).mean()),
         twist_error=_median(np.hypot(*(said[:, :2] - velocity).T)[moving]),
         yaw_rate_error=_median(np.abs(said[:, 2] - yaw_rate)[moving]),
+        moved=bool(moving.any()),
     )
 
 
 def _median(values: np.ndarray) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+    """Of those that are finite."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

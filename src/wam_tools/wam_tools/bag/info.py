@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wam_models.data.about import planner_parameter, read_about
+from wam_models.data.about import read_about
 from wam_models.data.bag_reader import BagReader
 from wam_models.data.topics import describe, guess_topics
 from wam_tools.message_types import typestore
@@ -69,7 +69,8 @@ def _look(path: Path) -> dict[str, Any]:
 
 def _model(bag: BagReader) -> str:
     """Id with hash of what planned first; empty where nothing did."""
-    for _, _, message in bag.messages({"/planner/status"}):
+    ours = {each.topic for each in bag.channels if each.kind == "wam_msgs/msg/PlannerStatus"}
+    for _, _, message in bag.messages(ours):
         if message.model_id:
             return str(message.model_id)
     return ""
@@ -83,7 +84,6 @@ def _show(found: dict[str, Any]) -> None:
         ("robot", about.get("robot", "")),
         ("note", about.get("note", "")),
         ("model", found["model"]),
-        ("told", planner_parameter(about, "instruction")),
         ("code", about.get("commit", "")),
         ("host", about.get("host", "")),
         *((role, topic) for role, topic in found["roles"].items()),

@@ -26,7 +26,7 @@ def repair_bag(
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(f"reading {bag}", total=1.0)
             found = repair(bag, target, lambda share: progress.update(task, completed=share))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     for damage in found.damages:

@@ -15,7 +15,7 @@ from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import CAMERA, read_run
 from wam_models.data.lerobot.grid import picture_intervals, rate
 from wam_models.data.lerobot.writer import Exported, LeRobotWriter
-from wam_models.data.store import bag_folders
+from wam_models.data.store import find_bags
 from wam_models.data.topics import Topics, guess_topics, read_topics
 from wam_tools.output import console, show_table, write_json
 
@@ -38,7 +38,7 @@ def to_lerobot(
     task. Exit status 1 when a bag could not be exported."""
     failed: dict[str, str] = {}
     try:
-        folders = [bag for path in bags for bag in (bag_folders([path]) if path.is_dir() else [path])]
+        folders = find_bags(bags)
         frames = fps or _rate(folders, topics)
         with LeRobotWriter(out, frames) as writer:
             for bag in track(folders, "exporting", console=console, transient=True):

@@ -48,10 +48,10 @@ def frames(path: Path, rate: float | None = None) -> Iterator[tuple[float, np.nd
         first = last = -math.inf
         nominal = 1.0 / (video.get(cv2.CAP_PROP_FPS) or 30.0)
         while True:
-            seconds = 1e-3 * video.get(cv2.CAP_PROP_POS_MSEC)
             done, image = video.read()
             if not done:
                 break
+            seconds = 1e-3 * video.get(cv2.CAP_PROP_POS_MSEC)  # of the frame that was just read
             if first == -math.inf:
                 first = seconds
             elif seconds - first <= last:  # a container without times

@@ -19,6 +19,7 @@ from rclpy.client import Client
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -30,8 +31,8 @@ from wam_controller.parameters import Value
 from wam_models.data.about import NOTE, TOPIC
 from wam_msgs.msg import ControllerStatus, PlannerStatus, SafetyStatus, Trajectory, TrajectoryCandidates
 from wam_tools.message_types import typestore
-from wam_tools.recorder.recording import Recording, Topic, too_full
-from wam_tools.recorder.settings import RECORDER, REPORT_NOTE, about, bag_path
+from wam_tools.recorder.recording import Recording, Topic
+from wam_tools.recorder.settings import RECORDER, about, bag_path, check_room
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -42,6 +43,8 @@ except ModuleNotFoundError:  # not among the wheels; without it no bridge sends 
 TOPICS: tuple[tuple[str, type, QoSProfile], ...] = (
     ("instruction", String, qos.LATCHED),
     ("goal", PoseStamped, qos.LATCHED),
+    ("planner/instruction", String, qos.LATCHED),
+    ("planner/goal", PoseStamped, qos.LATCHED),
     ("trajectory", Trajectory, qos.PLAN),
     ("trajectory_candidates", TrajectoryCandidates, qos.PLAN),
     ("planned_path", PathMessage, qos.PLAN),
@@ -57,6 +60,7 @@ TOPICS: tuple[tuple[str, type, QoSProfile], ...] = (
 _TEXT = "std_msgs/msg/String"
 _LOOK_PERIOD = 1.0  # s
 _TELL_PERIOD = 10  # looks
+_EARLY = 1000  # messages that are kept until simulated time begins
 
 
 class RecorderNode(ManagedNode):
@@ -69,20 +73,21 @@ class RecorderNode(ManagedNode):
         self._types = typestore()
 
     def setup(self, settings: Mapping[str, Value]) -> None:
-        """See ManagedNode."""
-        self._settings = settings
-        self._about = about(settings)
-        if (path := bag_path(settings)).exists():
-            raise ValueError(f"{path} exists: remove it or record into another folder")
+        """See ManagedNode. Raises ValueError when nothing can be recorded there."""
+        self._settings, self._path = settings, bag_path(settings)
         self._free_disk = 1e9 * float(settings["free_disk"])
-        if fault := too_full(path, self._free_disk):
-            raise ValueError(fault)
+        check_room(self._path, self._free_disk)
+        self._about = about(settings)
 
     def start(self) -> None:
         """See ManagedNode."""
-        self._open, self._inputs = ExitStack(), []
+        self._inputs: list[Subscription] = []
+        self._early: list[tuple[Topic, bytes]] = []
+        self._looks = 0
         # 1. A bag, and in it who records.
-        self._recording = self._open.enter_context(Recording(bag_path(self._settings), self._types, self._free_disk))
+        self._open = ExitStack()
+        self._recording = Recording(self._path, self._types, self._free_disk)
+        self._open.enter_context(self._recording)
         self._said = self._recording.add(TOPIC, _TEXT, [_offered(qos.LATCHED)])
         self._say()
         # 2. The topics.
@@ -98,20 +103,16 @@ class RecorderNode(ManagedNode):
             self._record(topic, kind, profile)
         # 3. A look now and then.
         self._asked = _Parameters(self, self._learned)
-        self._looks = 0
-        self._timer = self.steady_timer(_LOOK_PERIOD, self._look)
-        self.get_logger().info(f"recording into {self._recording.path}")
+        timer = self.steady_timer(_LOOK_PERIOD, self._look)
+        self._open.callback(self.destroy_timer, timer)
+        self.get_logger().info(f"recording into {self._path}")
 
     def halt(self) -> None:
         """See ManagedNode. The bag gets its index."""
-        self.destroy_timer(self._timer)
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
-        self._inputs.clear()
-        self._recording.describe(NOTE, json.dumps(self._about))
-        self._recording.describe(REPORT_NOTE, json.dumps(self._recording.report()))
         self._open.close()
-        self.get_logger().info(self._recording.fault or f"{self._recording.path} is complete")
+        self.get_logger().info(self._recording.fault or f"{self._path} is complete")
 
     def _record(self, name: str, kind: type, profile: QoSProfile, minimum: float = 0.0) -> None:
         # Every message counts here: no burst may overwrite one.
@@ -125,13 +126,21 @@ class RecorderNode(ManagedNode):
         self._inputs.append(self.create_subscription(kind, name, take, deep, raw=True, event_callbacks=events))
 
     def _take(self, topic: Topic, data: bytes) -> None:
-        self._recording.take(topic, self.get_clock().now().nanoseconds, data)
+        logged = self.get_clock().now().nanoseconds
+        if not logged:  # simulated time that has not begun
+            self._early.append((topic, data))
+            del self._early[:-_EARLY]
+            return
+        for early in self._early:
+            self._recording.take(early[0], logged, early[1], self.steady_now)
+        self._early.clear()
+        self._recording.take(topic, logged, data, self.steady_now)
 
     def _lose(self, topic: Topic, event: object) -> None:
-        topic.lose(event.total_count_change, self.now)  # type: ignore[attr-defined]
+        topic.lose(event.total_count_change, self.steady_now)  # type: ignore[attr-defined]
 
     def _look(self) -> None:
-        for topic in self._recording.look(self.now):
+        for topic in self._recording.look(self.steady_now):
             verdict = f"less than {topic.minimum:g}" if topic.too_slow else "enough again"
             self.get_logger().warning(f"{topic.name}: {topic.rate:.1f} Hz, {verdict}")
         self._asked.ask()
@@ -141,6 +150,8 @@ class RecorderNode(ManagedNode):
         if fault := self._recording.fault:
             self.report_health(DiagnosticStatus.ERROR, f"not recording: {fault}", counts)
             self.get_logger().error(f"not recording: {fault}", once=True)
+        elif dropped := [topic.name for topic in self._recording.topics if topic.dropped]:
+            self.report_health(DiagnosticStatus.ERROR, f"the disk is too slow for {', '.join(dropped)}", counts)
         elif starved := [topic.name for topic in self._recording.topics if topic.too_slow]:
             self.report_health(DiagnosticStatus.WARN, f"recording, but too little on {', '.join(starved)}", counts)
         else:
@@ -154,7 +165,8 @@ class RecorderNode(ManagedNode):
 
     def _say(self) -> None:
         data = self._types.serialize_cdr(self._types.types[_TEXT](json.dumps(self._about)), _TEXT)
-        self._recording.take(self._said, self.get_clock().now().nanoseconds, bytes(data))
+        self._take(self._said, bytes(data))
+        self._recording.notes[NOTE] = json.dumps(self._about)
 
 
 class _Parameters:

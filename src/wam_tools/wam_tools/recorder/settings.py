@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import time
@@ -9,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wam_controller.parameters import Parameter, Value
-
-REPORT_NOTE = "report"  # key of the bag's metadata: JSON, see Recording.report
+from wam_tools.recorder.recording import too_full
 
 RECORDER = (
     Parameter("bag", "", "folder to make; empty: one named after the time, in folder"),
@@ -31,6 +31,20 @@ def bag_path(settings: Mapping[str, Value]) -> Path:
     if settings["bag"]:
         return Path(str(settings["bag"]))
     return Path(str(settings["folder"])) / time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def check_room(path: Path, free_disk: float) -> None:
+    """Raises ValueError when no bag can be made at `path`. free_disk: bytes that stay free."""
+    if path.exists():
+        raise ValueError(f"{path} exists: remove it or record into another folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be made: {error}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path} cannot be made: {path.parent} is not ours to write into")
+    if fault := too_full(path, free_disk):
+        raise ValueError(fault)
 
 
 def about(settings: Mapping[str, Value]) -> dict[str, object]:

@@ -7,27 +7,16 @@ from pathlib import Path
 
 from wam_controller.parameter_files import read_parameters
 from wam_controller.parameters import Value
-from wam_models.data.bag_reader import BagReader
-from wam_models.data.store import bag_folders
+from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.topics import robot_in
-from wam_planner.bringup import CarlaOptions, Go2Options, config_file, find_model
+from wam_planner.bringup import config_file, find_model
+from wam_planner.bringup.replay import MODELS
 from wam_planner.settings import PLANNER
 
 _BASELINES = {
     "go2": ("stop", "constant_velocity", "straight"),
     "carla": ("stop", "constant_velocity", "lane_blind"),
 }
-_MODELS = {"go2": Go2Options.model, "carla": CarlaOptions.model}
-
-
-def find_bags(paths: Sequence[Path]) -> list[Path]:
-    """Folders and files with a recording in or below these. Raises BagError for a folder without a bag."""
-    found = []
-    for path in paths:
-        loose = [] if (path / "metadata.yaml").exists() else sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-        whole = not path.is_dir() or (path / "metadata.yaml").exists()
-        found += loose or ([path] if whole else bag_folders([path]))
-    return found
 
 
 def told_apart(bags: Sequence[Path]) -> list[str]:
@@ -42,11 +31,17 @@ def told_apart(bags: Sequence[Path]) -> list[str]:
 
 
 def robot_of(bags: Sequence[Path]) -> str:
-    """Whose bags they are. Raises ValueError when they are of several."""
-    found = set()
+    """Whose bags they are, as far as they can be opened. Raises ValueError when they are of several, and BagError,
+    which is one, when none can."""
+    found, failed = set(), list[BagError]()
     for path in bags:
-        with BagReader(path) as bag:
-            found.add(robot_in(bag.channels))
+        try:
+            with BagReader(path) as bag:
+                found.add(robot_in(bag.channels))
+        except BagError as error:
+            failed.append(error)
+    if not found:
+        raise failed[0]
     if len(found) > 1:
         raise ValueError("bags of a car and of a walking robot: replay those of one robot at a time")
     return found.pop()
@@ -70,7 +65,7 @@ def settings_of(robot: str, file: Path | None, options: Mapping[str, Value | Non
 def named_models(robot: str, models: Sequence[str]) -> dict[str, str]:
     """The models by short names that tell them apart; default the robot's own. Raises ValueError for what is none."""
     named: dict[str, str] = {}
-    for model in models or (_MODELS[robot],):
+    for model in models or (MODELS[robot],):
         short = model.removeprefix("baseline:") if model.startswith("baseline:") else Path(model).name
         number = sum(name.partition("#")[0] == short for name in named)
         named[f"{short}#{number + 1}" if number else short] = find_model(model)

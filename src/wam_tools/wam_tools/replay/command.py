@@ -15,9 +15,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, TaskID
 
+from wam_models.data.store import find_bags
 from wam_models.data.topics import describe
 from wam_tools.output import console, show_table, write_json
-from wam_tools.replay.asked import baselines_beside, find_bags, named_models, robot_of, settings_of, told_apart
+from wam_tools.replay.asked import baselines_beside, named_models, robot_of, settings_of, told_apart
 from wam_tools.replay.job import BagReplay, Job, replay
 from wam_tools.replay.metrics import metrics, number, policy_names, reasons, scores_of, timings
 from wam_tools.replay.mounts import camera_place, parse_mount

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wam_controller.parameters import Value
-from wam_models.data.about import planner_parameter, read_about
 from wam_models.data.bag_reader import BagError, BagReader
 from wam_models.data.bags import relative_poses
 from wam_models.data.events import Aimed, Calibrated, Event, Moved, Planned, Told, read_events
@@ -66,8 +65,7 @@ class Replayed:
 class BagReplay:
     """name: see Job; start: s since 1970, and seconds, of the part that was replayed; pictures: in it; height: m, of
     base_link in `frame`, that of the odometry, the median; camera: what the bag says of the first camera, or None;
-    models: by name, the recorded plans among them where the bag has any; settings: of the planner, with the instruction
-    and the goal that were those of the recorded one."""
+    models: by name, the recorded plans among them where the bag has any."""
 
     bag: Path
     name: str
@@ -81,7 +79,6 @@ class BagReplay:
     camera: Calibrated | None
     findings: Findings
     models: dict[str, Replayed]
-    settings: Mapping[str, Value]
 
     @property
     def first_stamp(self) -> float:
@@ -102,8 +99,7 @@ def replay(job: Job, progress: Callable[[float, float], None] = lambda done, sec
         if missing:
             raise BagError(f"{job.topics} names no camera {missing[0]!r}, which the models want")
         end = _end(job.bag, topics, span) if job.goal == THE_END else None
-        settings = {**job.settings, **_set_then(bag, job)}
-        planners = {name: _planner(policy, job, settings, end) for name, policy in policies.items()}
+        planners = {name: _planner(policy, job, end) for name, policy in policies.items()}
         # Nothing is left out where no span was asked for; as floats, its ends are a fraction of a microsecond off.
         asked = (None if job.start is None else span[0], None if job.end is None else span[1])
         ride = Ride(planners, topics, ignored=_ignored(job))
@@ -111,7 +107,7 @@ def replay(job: Job, progress: Callable[[float, float], None] = lambda done, sec
         ride.findings.extend(bag.findings)
     if not ride.pictures:
         raise BagError(f"{job.bag} has no picture on {', '.join(topics.cameras.values())} in this span")
-    return _judged(job, topics, span, settings, planners, ride)
+    return _judged(job, topics, span, planners, ride)
 
 
 def _span(bag: BagReader, job: Job) -> tuple[float, float]:
@@ -132,27 +128,17 @@ def _end(path: Path, topics: Topics, span: tuple[float, float]) -> tuple[float, 
     return None if last is None else last.pose[:2]
 
 
-def _set_then(bag: BagReader, job: Job) -> dict[str, Value]:
-    """Instruction and goal that were parameters of the recorded planner. Its goal counts from where it started, which
-    is where the recording begins, or nearly."""
-    about = read_about(bag)
-    names = ("instruction",) if job.start else ("instruction", "goal")
-    return {name: text for name in names if (text := planner_parameter(about, name))}
-
-
 def _ignored(job: Job) -> tuple[type[Event], ...]:
     """What the bag says of something that was asked for otherwise."""
     return (*((Aimed,) if job.goal is not None else ()), *((Told,) if job.instruction is not None else ()))
 
 
-def _planner(
-    policy: Policy, job: Job, settings: Mapping[str, Value], end: tuple[float, float] | None
-) -> OfflinePlanner:
-    planner = OfflinePlanner(policy, make_config(settings, policy.spec), job.every)
-    planner.core.instruction = str(settings["instruction"]) if job.instruction is None else job.instruction
+def _planner(policy: Policy, job: Job, end: tuple[float, float] | None) -> OfflinePlanner:
+    planner = OfflinePlanner(policy, make_config(job.settings, policy.spec), job.every)
+    planner.core.instruction = str(job.settings["instruction"]) if job.instruction is None else job.instruction
     if end is not None:
         planner.core.aim(end)
-    goal = str(settings["goal"]) if job.goal is None else job.goal
+    goal = str(job.settings["goal"]) if job.goal is None else job.goal
     if goal != THE_END and (wanted := parse_goal(goal)) is not None:
         planner.core.aim_from_start(*wanted)
     return planner
@@ -162,7 +148,6 @@ def _judged(
     job: Job,
     topics: Topics,
     span: tuple[float, float],
-    settings: Mapping[str, Value],
     planners: Mapping[str, OfflinePlanner],
     ride: Ride,
 ) -> BagReplay:
@@ -196,7 +181,6 @@ def _judged(
         camera=ride.camera,
         findings=ride.findings,
         models=models,
-        settings=settings,
     )
 
 

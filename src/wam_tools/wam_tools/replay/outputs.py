@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,27 +30,34 @@ def write_files(
     video: bool,
     rerun: bool,
 ) -> list[str]:
-    """Of several bags in a folder each, but for the page. What could not be written, a sentence each: a video that
-    fails takes nothing else with it. places: of the first cameras; main: the policy that the page is about."""
+    """Of several bags in a folder each, but for the page. What could not be written, a sentence each: a file that
+    fails takes no other with it. places: of the first cameras; main: the policy that the page is about."""
     names = list(found["policies"])
     told, videos, lost = {job.bag: job for job in jobs}, dict[Path, Path](), list[str]()
     with Progress(console=console, transient=True) as progress:
         for each in replays:
             folder = out if len(jobs) == 1 else out / each.name
-            write_predictions(folder / "predictions.mcap", each)
+            with _alone(folder / "predictions.mcap", lost) as file:
+                write_predictions(file, each)
             if rerun:
-                write_rerun(folder / "replay.rrd", each, told[each.bag], names, places[each.bag])
-            if not video:
-                continue
-            file = folder / "overlay.mp4"
-            show = partial(_advance, progress, progress.add_task(f"video of {each.name}", total=None))
-            try:
-                write_overlay(file, each, told[each.bag], names, places[each.bag], show)
-                videos[each.bag] = file
-            except (OSError, ValueError, RuntimeError) as error:
-                lost.append(f"{file} could not be written: {error}")
+                with _alone(folder / "replay.rrd", lost) as file:
+                    write_rerun(file, each, told[each.bag], names, places[each.bag])
+            if video:
+                show = partial(_advance, progress, progress.add_task(f"video of {each.name}", total=None))
+                with _alone(folder / "overlay.mp4", lost) as file:
+                    write_overlay(file, each, told[each.bag], names, places[each.bag], show)
+                    videos[each.bag] = file
     write_report(out / "report.html", replays, found, spent, main, places, videos)
     return lost
+
+
+@contextmanager
+def _alone(file: Path, lost: list[str]) -> Iterator[Path]:
+    """lost: takes why the file could not be written."""
+    try:
+        yield file
+    except (OSError, ValueError, RuntimeError) as error:
+        lost.append(f"{file} could not be written: {error}")
 
 
 def _advance(progress: Progress, task: TaskID, done: float, seconds: float) -> None:

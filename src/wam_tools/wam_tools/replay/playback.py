@@ -37,7 +37,7 @@ def instants(replay: BagReplay, job: Job) -> Iterator[Instant]:
     instruction."""
     camera, topic = next(iter(replay.topics.cameras.items()))
     topics = Topics({camera: topic}, instruction=replay.topics.instruction, goal=replay.topics.goal)
-    instruction = str(replay.settings["instruction"]) if job.instruction is None else job.instruction
+    instruction = str(job.settings["instruction"]) if job.instruction is None else job.instruction
     goal, pose = _first_goal(replay, job), np.zeros(3)
     end = replay.start + replay.seconds + _ROUNDING
     with BagReader(replay.bag, typestore) as bag:
@@ -101,7 +101,7 @@ def pieces(replay: BagReplay) -> list[np.ndarray]:
 
 def _first_goal(replay: BagReplay, job: Job) -> tuple[float, float] | None:
     """Before the bag says any."""
-    said = str(replay.settings["goal"]) if job.goal is None else job.goal
+    said = str(job.settings["goal"]) if job.goal is None else job.goal
     line = replay.track.poses if len(replay.track) else np.zeros((1, 3))
     if said == THE_END:
         return float(line[-1, 0]), float(line[-1, 1])

@@ -14,6 +14,7 @@ from wam_models.data.bag_messages import BagMessages
 from wam_models.data.bag_writer import whole_bag
 from wam_models.evaluation.replay import PlanOutcome, placed
 from wam_tools.replay.job import BagReplay
+from wam_tools.replay.playback import pieces
 
 _PATH = "nav_msgs/msg/Path"
 
@@ -31,7 +32,8 @@ def write_predictions(file: Path, replay: BagReplay) -> None:
                 name: writer.add(f"/replay/{word}/planned_path", _PATH) for name, word in _words(replay.models).items()
             }
             messages = BagMessages(writer.types)
-            way = _path(messages, replay, replay.track.stamps, replay.track.poses)
+            line = np.concatenate([np.zeros((0, 4)), *pieces(replay)])  # thinned: an hour of odometry is 10 MB
+            way = _path(messages, replay, line[:, 0], line[:, 1:])
             writer.write_message(driven, round(replay.start * 1e9), way)
             for outcome, name in _plans(replay):
                 message = _plan(messages, replay, outcome)
