@@ -3,7 +3,7 @@
 #
 # Small environments in .cache, made once. Torch comes along where pip is offered a CPU build of it, or with WITH_TORCH=1 in
 # whatever build there is, which may be some gigabytes; without it the tests that need it are left out, and the output says so.
-# A Python that this machine has not is skipped with a line that says so.
+# A Python that this machine has not is skipped with a line that says so. What is marked `once` has run on 3.11 already.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -48,7 +48,7 @@ test_on() {
     echo "[python $version] tests"
     selected=$("$venv/bin/python" scripts/pure_tests.py "${tests[@]}")
     # shellcheck disable=SC2086 -- one word a file
-    PYTHONPATH=models:$(echo src/* | tr ' ' ':') "$venv/bin/python" -m pytest -q -p no:cacheprovider $selected
+    PYTHONPATH=models:$(echo src/* | tr ' ' ':') "$venv/bin/python" -m pytest -q -p no:cacheprovider -m "not once" $selected
 }
 
 # Side by side: each takes one core for minutes. What each says comes in one piece.

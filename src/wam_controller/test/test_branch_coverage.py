@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 MODULES = ("car_limits.py", "limits.py", "safety_gate.py")
 
 
+@pytest.mark.once
 def test_every_branch_of_the_gate_and_the_limits_is_taken(tmp_path):
     coverage = [sys.executable, "-m", "coverage"]
     data = f"--data-file={tmp_path / 'data'}"

@@ -83,6 +83,7 @@ def test_close_runs_begin_before_something_on_the_way_towards_it_and_the_expert_
     assert np.median(ahead) < 1.5
 
 
+@pytest.mark.once
 def test_runs_from_anywhere_have_their_goal_on_every_side(tmp_path: Path) -> None:
     runs = [read_run(recorded.path) for recorded in record_runs(tmp_path, "gaps", 8, starts="anywhere")]
     goals = np.array([run.goal for run in runs])

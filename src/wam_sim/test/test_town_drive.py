@@ -81,6 +81,7 @@ def test_a_turn_is_what_its_scenario_is_called_in_every_split(scenario: str, tur
         assert make_world(split, seed, scenario).route.turns[0][1] == turn
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_route_is_no_way_for_who_goes_straight_on(split: str) -> None:
     for seed in range(12):
@@ -99,6 +100,7 @@ def test_nobody_stands_in_a_junction_or_in_another(split: str) -> None:
         assert not any(one.intersects(other) for one, other in itertools.combinations(cars, 2))
 
 
+@pytest.mark.once
 def test_night_and_its_kinds_are_kept_for_unseen() -> None:
     worlds = {split: [make_world(split, seed, "cut_in") for seed in range(8)] for split in SPLITS}
     lights = {split: {world.look.light for world in each} for split, each in worlds.items()}
@@ -107,6 +109,7 @@ def test_night_and_its_kinds_are_kept_for_unseen() -> None:
     assert kinds["unseen"] - kinds["train"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_expert_drives_every_scenario_without_a_fault(scenario: str) -> None:
     simulation = TownSimulation(make_world("train", 2, scenario), seed=2)

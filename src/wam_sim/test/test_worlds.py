@@ -35,6 +35,7 @@ def test_every_world_has_a_start_a_goal_and_a_way(split: str, seed: int) -> None
     assert (world.field.clearance_at(ends) > HARD_CLEARANCE).all()
 
 
+@pytest.mark.once
 def test_unseen_kinds_textures_and_night_never_occur_in_train_or_val() -> None:
     unseen_kinds = {maker.__name__ for maker in objects.UNSEEN} | {"person"}
     patterns: dict[str, set[str]] = {}
