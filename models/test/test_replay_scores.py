@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wam_models.data.findings import Findings
 from wam_models.data.track import Track
-from wam_models.evaluation.replay import PlanOutcome, compare, jumps, score, score_together
+from wam_models.evaluation.replay import PlanOutcome, compare, jumps, score, side_by_side
 
 TIMES = 0.25 * np.arange(1, 9)
 
@@ -124,13 +124,9 @@ def test_policies_are_held_against_each_other_where_both_have_a_plan_and_as_far_
     aside = arc(short) + np.array([0.0, 0.5, 0.0])
     late = [PlanOutcome(stamp, np.array([stamp, 0.0, 0.0]), short, aside) for stamp in (2.0, 3.0, 4.0)]
     silent = [outcome(None, 2.0, refusal="goal_missing")]
-    pairs = {
-        name: [[(each, compare(each, driven)) for each in outcomes]]
-        for name, outcomes in {"exact": exact, "late": late, "silent": silent}.items()
-    }
-    found = score_together(pairs)
-    assert found["moments"] == 2
-    assert found["seconds"] == 1.0
-    assert found["ade"] == {"exact": pytest.approx(0.0, abs=1e-3), "late": pytest.approx(0.46, abs=0.03)}
-    assert found["fde"]["late"] == pytest.approx(0.5)
-    assert score_together({"silent": pairs["silent"]}) is None
+    one, other, third = ([[(each, compare(each, driven)) for each in outcomes]] for outcomes in (exact, late, silent))
+    found = side_by_side(one, other)
+    assert (found.moments, found.seconds) == (2, 1.0)
+    assert found.ades == (pytest.approx(0.0, abs=1e-3), pytest.approx(0.46, abs=0.03))
+    assert found.fdes[1] == pytest.approx(0.5)
+    assert side_by_side(one, third) is None

@@ -146,6 +146,8 @@ def _storage(path: Path) -> Path:
     """A folder that lost its metadata still has its file."""
     if not path.exists():
         raise BagError(f"{path} is missing: give a rosbag2 folder, or an .mcap or .db3 file")
+    if path.is_file() and path.suffix not in (".mcap", ".db3"):
+        raise BagError(f"{path} is no bag: give a rosbag2 folder, or an .mcap or .db3 file")
     if path.is_dir() and not (path / "metadata.yaml").exists():
         files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
         if not files:

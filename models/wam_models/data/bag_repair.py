@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Message, Schema
@@ -19,6 +21,12 @@ from wam_models.data.bag_writer import BagWriter, whole_bag
 from wam_models.data.definitions import text_and_digest, types_of
 
 _FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
+
+# Of a chunk in an MCAP file: opcode, length, times of its messages, size and checksum; then how it is compressed, and
+# how many bytes follow.
+_COMPRESSION = 1 + 8 + 8 + 8 + 8 + 4
+_UNCOMPRESSED = bytes(4)
+_CHUNK_HEAD = _COMPRESSION + len(_UNCOMPRESSED)
 
 
 @dataclass
@@ -64,7 +72,7 @@ def _save_mcap(file: Path, writer: BagWriter, found: Repaired, progress: Callabl
     channels: dict[int, Connection] = {}
     size = max(file.stat().st_size, 1)
     with file.open("rb") as stream:
-        for record in _records(file, StreamReader(stream, emit_chunks=True, record_size_limit=size), found):
+        for record in _records(file, stream, size, found):
             if isinstance(record, Schema):
                 schemas[record.id] = record
             elif isinstance(record, Channel):
@@ -84,10 +92,11 @@ def _save_database(file: Path, writer: BagWriter, found: Repaired) -> None:
         found.damages.append(str(error))
 
 
-def _records(file: Path, reader: StreamReader, found: Repaired) -> Iterator[object]:
-    """Those outside and inside of chunks, without the chunks that cannot be read."""
-    records = iter(reader.records)
+def _records(file: Path, stream: BinaryIO, size: int, found: Repaired) -> Iterator[object]:
+    """Those outside and inside of chunks; of a chunk that is damaged or cut off, what stands before that."""
+    records = iter(StreamReader(stream, emit_chunks=True, record_size_limit=size).records)
     while True:
+        begin = stream.tell()
         try:
             record = next(records)
         except StopIteration:
@@ -95,6 +104,9 @@ def _records(file: Path, reader: StreamReader, found: Repaired) -> Iterator[obje
         except Exception as error:  # noqa: BLE001  a damaged file fails anywhere in the library
             what = str(error) or "it ends in the middle of a record"
             found.damages.append(f"{file.name} breaks off: {what}")
+            if (tail := _cut_off(stream, begin)) is not None:
+                with suppress(Exception):  # where it was cut off
+                    yield from _parts(tail)
             return
         if not isinstance(record, Chunk):
             yield record
@@ -104,6 +116,15 @@ def _records(file: Path, reader: StreamReader, found: Repaired) -> Iterator[obje
         except Exception as error:  # noqa: BLE001  likewise; the next chunk may be whole
             what = str(error) or type(error).__name__
             found.damages.append(f"{file.name} has a damaged part: {what}")
+
+
+def _cut_off(stream: BinaryIO, begin: int) -> Chunk | None:
+    """The chunk that begins there, as much as there is of it, unless it is compressed."""
+    stream.seek(begin)
+    rest = stream.read()
+    if rest[:1] != bytes([Opcode.CHUNK]) or len(rest) < _CHUNK_HEAD or rest[_COMPRESSION:_CHUNK_HEAD] != _UNCOMPRESSED:
+        return None
+    return Chunk("", rest[_CHUNK_HEAD + 8 :], 0, 0, 0, len(rest))
 
 
 def _parts(chunk: Chunk) -> Iterator[object]:

@@ -62,6 +62,8 @@ def find_bags(paths: Iterable[Path]) -> list[Path]:
     them; sorted. Raises BagError where there is none."""
     found = []
     for path in paths:
+        if not path.exists():
+            raise BagError(f"{path} is missing: give bags, or a folder that holds some")
         bags = [path] if path.is_file() else _bags_below(path)
         if not bags:
             raise BagError(f"no bag (a folder with metadata.yaml, an .mcap or .db3 file) in {path}")

@@ -50,8 +50,9 @@ class Topics:
 
 
 def read_topics(path: Path, channels: Sequence[Channel]) -> Topics:
-    """From a YAML whose keys are the fields of Topics. Raises BagError when it cannot be read, has another key, or
-    names a topic that the bag does not have, or has with another type."""
+    """From a YAML whose keys are the fields of Topics; what it does not mention is guessed, and empty is none. Raises
+    BagError when it cannot be read, has another key, or names a topic that the bag does not have, or has with another
+    type."""
     try:
         said = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -71,7 +72,10 @@ def read_topics(path: Path, channels: Sequence[Channel]) -> Topics:
             )
         for name in names:
             _check(path, name, _KINDS[role], channels)
-    return Topics(**filled)
+    available = [channel for channel in channels if channel.count and channel.readable]
+    guessed: dict[str, Any] = {role: _single(available, *wanted) for role, wanted in _SINGLE.items()}
+    guessed["camera_info"] = _infos(filled["cameras"], available)
+    return Topics(**{role: value for role, value in guessed.items() if role not in said}, **filled)
 
 
 def _check(path: Path, name: str, kinds: Sequence[str], channels: Sequence[Channel]) -> None:
@@ -95,10 +99,9 @@ def guess_topics(channels: Sequence[Channel], cameras: Sequence[str] = ("front",
             names = _listed(channel.topic for channel in pictures) or "no pictures at all"
             raise BagError(f"no camera {camera!r} in the bag, which has {names}: name it in a YAML, see `--topics`")
         chosen[camera] = min(fitting, key=lambda channel: _rank(channel, camera)).topic
-    infos = [channel.topic for channel in found if channel.kind == "sensor_msgs/msg/CameraInfo"]
     return Topics(
         cameras=chosen,
-        camera_info={camera: info for camera, topic in chosen.items() if (info := _info_of(topic, infos))},
+        camera_info=_infos(chosen, found),
         **{role: _single(found, *wanted) for role, wanted in _SINGLE.items()},
     )
 
@@ -126,6 +129,12 @@ def _fits(topic: str, camera: str, alone: bool) -> bool:
 def _rank(channel: Channel, camera: str) -> tuple[object, ...]:
     topic = channel.topic.lower()
     return camera not in topic, channel.kind != _PIXELS[0], -channel.count, len(topic), topic
+
+
+def _infos(cameras: Mapping[str, str], found: Iterable[Channel]) -> dict[str, str]:
+    """Camera -> its camera_info, of those that have one."""
+    infos = [channel.topic for channel in found if channel.kind == "sensor_msgs/msg/CameraInfo"]
+    return {camera: info for camera, topic in cameras.items() if (info := _info_of(topic, infos))}
 
 
 def _info_of(image: str, infos: Sequence[str]) -> str:

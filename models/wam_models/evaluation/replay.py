@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from wam_models.data.track import Track
 
 # CityWalker scores angles only where the last point of the truth is farther away than this (section 3.2 of its code).
 _MOVES = 1.0  # m
+_SAME_MOMENT = 0.25  # s
 _STANDS, _TURNS = 0.1, 0.35  # m and rad over a horizon
 
 
@@ -118,37 +119,63 @@ def score(runs: Sequence[Sequence[PlanOutcome]], compared: Sequence[Sequence[Pla
     )
 
 
-def score_together(
-    policies: Mapping[str, Sequence[Sequence[tuple[PlanOutcome, PlanErrors | None]]]],
-) -> dict[str, Any] | None:
-    """Policies at the moments at which all that ever have a plan to score have one, and up to the shortest horizon of
-    all: {"moments", "seconds", "ade": {policy: m}, "fde": {policy: m}}; None where there is no such moment. Of each
-    policy: a sequence a run, which are those of the others too."""
-    by_moment = {
-        name: {
-            (number, round(outcome.stamp, 6)): (np.append(0.0, outcome.times), np.append(0.0, errors.errors))
-            for number, run in enumerate(runs)
-            for outcome, errors in run
-            if errors is not None and outcome.times is not None
-        }
-        for name, runs in policies.items()
-    }
-    by_moment = {name: found for name, found in by_moment.items() if found}
-    moments = sorted(set.intersection(*map(set, by_moment.values()))) if by_moment else []
-    if not moments:
+Scored = Sequence[Sequence[tuple[PlanOutcome, PlanErrors | None]]]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two policies where both have a plan that can be scored at the same moment, or nearly, up to the shorter of their
+    horizons, seconds. ades, fdes: m, of the one and of the other."""
+
+    moments: int
+    seconds: float
+    ades: tuple[float, float]
+    fdes: tuple[float, float]
+
+
+def side_by_side(one: Scored, other: Scored) -> SideBySide | None:
+    """one, other: outcomes of each run, which are the same runs; None where there is no such moment. Policies that plan
+    less often than there are pictures need not choose the same ones."""
+    pairs = [pair for runs in zip(one, other, strict=True) for pair in _met(*map(_curves, runs))]
+    if not pairs:
         return None
-    shared = [found[moment] for found in by_moment.values() for moment in moments]
-    seconds = min(float(times[-1]) for times, _ in shared)
+    seconds = min(float(times[-1]) for pair in pairs for _, times, _ in pair)
     grid = np.linspace(0.0, seconds, 21)[1:]
-    errors = {
-        name: np.array([np.interp(grid, *found[moment]) for moment in moments]) for name, found in by_moment.items()
-    }
-    return {
-        "moments": len(moments),
-        "seconds": round(seconds, 6),
-        "ade": {name: float(values.mean()) for name, values in errors.items()},
-        "fde": {name: float(values[:, -1].mean()) for name, values in errors.items()},
-    }
+    errors = [np.array([np.interp(grid, *pair[which][1:]) for pair in pairs]) for which in (0, 1)]
+    ades, fdes = ([float(part.mean()) for part in parts] for parts in (errors, [each[:, -1] for each in errors]))
+    return SideBySide(len(pairs), round(seconds, 6), (ades[0], ades[1]), (fdes[0], fdes[1]))
+
+
+_Curve = tuple[float, np.ndarray, np.ndarray]  # stamp, s; times after it, s, and errors then, m
+
+
+def _curves(run: Sequence[tuple[PlanOutcome, PlanErrors | None]]) -> list[_Curve]:
+    found = [
+        (outcome.stamp, np.append(0.0, outcome.times), np.append(0.0, errors.errors))
+        for outcome, errors in run
+        if errors is not None and outcome.times is not None
+    ]
+    return sorted(found, key=lambda curve: curve[0])
+
+
+def _met(one: list[_Curve], other: list[_Curve]) -> list[tuple[_Curve, _Curve]]:
+    """Pairs, each the other's nearest, less than _SAME_MOMENT apart."""
+    if not one or not other:
+        return []
+    stamps = [np.array([curve[0] for curve in curves]) for curves in (one, other)]
+    there, back = _nearest(*stamps), _nearest(*reversed(stamps))
+    return [
+        (one[mine], other[theirs])
+        for mine, theirs in enumerate(there.tolist())
+        if back[theirs] == mine and abs(stamps[0][mine] - stamps[1][theirs]) < _SAME_MOMENT
+    ]
+
+
+def _nearest(stamps: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) the number of the nearest of `others` (M,) to each of `stamps` (N,), both ascending."""
+    after = np.clip(np.searchsorted(others, stamps), 1, max(len(others) - 1, 1))
+    before, after = after - 1, np.minimum(after, len(others) - 1)
+    return np.where(np.abs(stamps - others[before]) <= np.abs(stamps - others[after]), before, after)
 
 
 def jumps(plans: Sequence[PlanOutcome]) -> np.ndarray:

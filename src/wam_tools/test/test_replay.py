@@ -203,3 +203,24 @@ def test_a_broken_picture_is_counted_and_the_rest_is_planned_from(tmp_path):
     assert found["policies"]["stop"]["not_planned"] == {"unreadable": 1}
     kinds = {finding["kind"]: finding["count"] for finding in found["bags"][0]["findings"]}
     assert kinds == {"unreadable_picture": 1, "no_camera_info": 1}
+
+
+def test_a_replay_into_the_folder_of_another_leaves_nothing_of_that(tmp_path):
+    for name in ("one", "other"):
+        write_bag(tmp_path / "bag" / name, frames=12)
+    assert replay(tmp_path).exit_code == 0
+    (tmp_path / "out" / "one" / "mine.txt").write_text("not of a replay")
+    shutil.rmtree(tmp_path / "bag" / "one")
+    assert replay(tmp_path).exit_code == 0
+    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"metrics.json", "timings.json", "report.html", "predictions.mcap", "one/mine.txt"}
+    assert not (tmp_path / "out" / "other").exists()
+
+
+def test_a_file_of_topics_says_only_what_the_guess_got_wrong(tmp_path):
+    """The goal is still found; the instruction is said to be none."""
+    write_bag(tmp_path / "bag", frames=12, names={IMAGE: "/eye/compressed"})
+    (tmp_path / "topics.yaml").write_text("cameras: {front: /eye/compressed}\ninstruction:\n")
+    assert replay(tmp_path, "--topics", tmp_path / "topics.yaml").exit_code == 0
+    (bag,) = metrics(tmp_path)["bags"]
+    assert (bag["topics"]["odometry"], bag["topics"]["goal"], bag["topics"]["instruction"]) == ("/odom", "/goal", "")

@@ -80,8 +80,11 @@ def test_the_plans_of_then_are_scored_beside_those_of_now(tmp_path):
     recorded = found["policies"][RECORDED]
     assert (recorded["model_id"], recorded["plans"], recorded["scored"]) == ("then@1", 2, 2)
     assert recorded["fde"] < 0.01
-    assert set(found["together"]["ade"]) == {"constant_velocity", "stop", "straight"}
-    assert found["together"]["seconds"] == 2.0
+    assert set(found["together"]) == {"stop", "straight", RECORDED}
+    assert found["together"]["stop"]["seconds"] == 2.0
+    then = found["together"][RECORDED]
+    assert (then["moments"], then["seconds"]) == (2, 1.0)
+    assert then["ade"] < 0.01 and then["first_ade"] < 0.01
 
 
 def test_what_the_planner_pursued_holds_again_wherever_it_came_from(tmp_path):

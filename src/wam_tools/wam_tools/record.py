@@ -47,6 +47,8 @@ def record(
     out."""
     bag = out / (name or time.strftime("%Y-%m-%d_%H-%M-%S"))
     try:
+        if name and Path(name).name != name:
+            raise ValueError(f"--name is {name!r}: it is the name of a folder in --out, without a /")
         check_room(bag, 1e9 * free_disk)
         parameters = {"bag": str(bag), "cameras": cameras, "note": note, "free_disk": free_disk}
         row = _row(robot, role_name, parameters | {"pictures": "raw" if raw else "compressed"})
@@ -101,7 +103,9 @@ def _complaints(report: dict[str, Any]) -> list[str]:
     found = [report["fault"]] if report["fault"] else []
     for topic, each in report["topics"].items():
         if each["minimum"] > 0 and not each["messages"]:
-            found.append(f"nothing came on {topic}: is the robot's bridge up, and in this ROS_DOMAIN_ID?")
+            found.append(
+                f"nothing came on {topic}: does the robot send it, is its bridge up, and is this its ROS_DOMAIN_ID?"
+            )
         if each["seconds_below"] > _TOLERATED:
             found.append(f"{topic} came too slowly for {each['seconds_below']:.0f} s: less than {each['minimum']:g} Hz")
         if each["lost"] + each["dropped"]:

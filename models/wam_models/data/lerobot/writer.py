@@ -87,7 +87,7 @@ class LeRobotWriter:
             self._next_file(run)
         assert self._video is not None and self._table is not None
         first = self._video.frames
-        seen = self._encode(run, episode, self._video)
+        seen = self._encode(run, name, episode, self._video)
         columns = self._indexed(episode)
         self._table.add(columns)
         self._columns.append(columns)
@@ -123,7 +123,7 @@ class LeRobotWriter:
         self._video = VideoWriter(self._partial / layout.VIDEO_PATH.format(**where), self._size, self.fps)
         self._table = TableWriter(self._partial / layout.DATA_PATH.format(**where))
 
-    def _encode(self, run: Run, episode: Episode, video: VideoWriter) -> PictureStats:
+    def _encode(self, run: Run, name: str, episode: Episode, video: VideoWriter) -> PictureStats:
         seen = PictureStats()
         shown = None
         for picture in episode.pictures.tolist():
@@ -131,7 +131,7 @@ class LeRobotWriter:
                 shown, frame = picture, _even(run.frame(picture))
                 if frame.shape[:2] != self._size:
                     raise BagError(
-                        f"{run.name}: pictures of {frame.shape[1]}x{frame.shape[0]}, the dataset's are "
+                        f"{name}: pictures of {frame.shape[1]}x{frame.shape[0]}, the dataset's are "
                         f"{self._size[1]}x{self._size[0]}: export bags of another camera to a dataset of their own"
                     )
                 seen.add(frame)

@@ -76,6 +76,8 @@ class BagPlayerNode(ManagedNode):
             routes = make_routes(topics, bag.channels, _WITHOUT[str(settings["without"])])
             self._tape = Tape(bag, routes, bag_types(), float(settings["start"]))
             self._opened = opened.pop_all()
+        if not any(route.role == "odometry" for route in self._tape.routes):
+            self.get_logger().warning(f"{path} has no odometry: there will be no plan")
         for route in self._tape.routes:
             self.get_logger().info(f"{route.source} is played as {self.resolve_topic_name(route.topic)}")
 

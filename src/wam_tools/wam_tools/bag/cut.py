@@ -40,6 +40,8 @@ def cut_bag(
                 raise BagError(f"{bag} has no topic {', '.join(unknown)}; it has {', '.join(sorted(known))}")
             first, last = reader.start, reader.end
             until = last if end is None else min(first + end, last)
+            if end is not None and end <= start:
+                raise BagError(f"the part ends at {end:g} s, which is not after its start at {start:g} s")
             if not first + start < until:
                 raise BagError(f"{bag} has nothing from {start:g} s on: it is {last - first:.1f} s long")
             task = progress.add_task(f"copying {bag}", total=until - first - start)

@@ -45,6 +45,8 @@ def make_bag(
         poses = None if odometry is None else read_poses(odometry)
         lens = None if camera is None else read_lens(camera)
         wanted = parse_goal(goal)
+        if poses is not None:
+            _check_overlap(video, poses, offset)
         with Progress(console=console, transient=True) as progress, whole_bag(out) as writer:
             task = progress.add_task(f"reading {video}", total=_seconds(video))
             bag = MadeBag(writer, begin)
@@ -69,6 +71,17 @@ def make_bag(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     console.print(f"{out}: {bag.pictures} pictures, {bag.moves} poses, {seconds:.1f} s", highlight=False)
+
+
+def _check_overlap(video: Path, poses: Poses, offset: float) -> None:
+    """Raises ValueError when poses and video are of different times."""
+    first, last, end = poses.times[0] + offset, poses.times[-1] + offset, _seconds(video)
+    if last < 0.0 or (end is not None and first > end):
+        length = "" if end is None else f", which is {end:.1f} s long"
+        raise ValueError(
+            f"the poses are from {first:.1f} s to {last:.1f} s of the video{length}: shift them, such as by "
+            f"--offset {-poses.times[0]:g}, which lets them begin with it"
+        )
 
 
 def _seconds(video: Path) -> float | None:

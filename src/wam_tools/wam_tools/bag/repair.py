@@ -29,7 +29,7 @@ def repair_bag(
     except (ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    for damage in found.damages:
+    for damage in found.damages or ["nothing was wrong with it but, perhaps, its metadata"]:
         typer.echo(damage, err=True)
     typer.echo(f"{target}: {found.messages} messages, {found.end - found.start:.1f} s")
     if json is not None:

@@ -141,8 +141,10 @@ class RecorderNode(ManagedNode):
 
     def _look(self) -> None:
         for topic in self._recording.look(self.steady_now):
-            verdict = f"less than {topic.minimum:g}" if topic.too_slow else "enough again"
-            self.get_logger().warning(f"{topic.name}: {topic.rate:.1f} Hz, {verdict}")
+            if topic.too_slow:
+                self.get_logger().warning(f"{topic.name}: {topic.rate:.1f} Hz, less than {topic.minimum:g}")
+            else:
+                self.get_logger().info(f"{topic.name}: {topic.rate:.1f} Hz, enough again")
         self._asked.ask()
         self._looks += 1
         counts = {topic.name: f"{topic.messages}, {topic.rate:.1f} Hz" for topic in self._recording.topics}

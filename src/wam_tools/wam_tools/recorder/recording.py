@@ -25,6 +25,7 @@ _FLUSH_PERIOD = 0.5  # s; a power cut costs what came since the last
 _BACKLOG = 64_000_000
 # s after a topic's first message: what was sent before a subscriber joined is told as lost, up to a second late.
 _SETTLING = 3.0
+_PATIENCE = 15.0  # s for a first message: who records starts with the robot, or before it
 _WINDOW = 2.0  # s over which rates are measured while recording
 
 
@@ -75,7 +76,7 @@ class Topic:
     def look(self, now: float) -> bool:
         """Measure the rate, when a window is over; whether it has become too slow, or right again."""
         began, before = self._window = self._window or (now, self.messages)
-        if now - began < _WINDOW:
+        if now - began < (_WINDOW if self.messages else _PATIENCE):
             return False
         was = self.too_slow
         self.rate = (self.messages - before) / (now - began)

@@ -17,12 +17,13 @@ from rich.progress import Progress, TaskID
 
 from wam_models.data.store import find_bags
 from wam_models.data.topics import describe
+from wam_planner.settings import parse_goal
 from wam_tools.output import console, show_table, write_json
 from wam_tools.replay.asked import baselines_beside, named_models, robot_of, settings_of, told_apart
-from wam_tools.replay.job import BagReplay, Job, replay
-from wam_tools.replay.metrics import metrics, number, policy_names, reasons, scores_of, timings
+from wam_tools.replay.job import THE_END, BagReplay, Job, replay
+from wam_tools.replay.metrics import metrics, number, policy_names, reasons, same_moments, scores_of, timings
 from wam_tools.replay.mounts import camera_place, parse_mount
-from wam_tools.replay.outputs import write_files
+from wam_tools.replay.outputs import make_room, write_files
 from wam_tools.replay.rerun_log import load_rerun
 
 app = typer.Typer()
@@ -88,7 +89,11 @@ def replay_bags(
             )
             for bag, name in zip(folders, told_apart(folders), strict=True)
         ]
-        out.mkdir(parents=True, exist_ok=True)
+        if goal not in (None, THE_END):
+            parse_goal(str(goal))  # before the work, not after it
+        if topics is not None and not topics.is_file():
+            raise ValueError(f"{topics} is missing: --topics is a YAML file")
+        make_room(out)
         failed: dict[str, str] = {}
         with Progress(console=console, transient=True) as progress:
             replays = list(_replays(jobs, workers, progress, failed))
@@ -100,17 +105,18 @@ def replay_bags(
     if not replays:
         raise typer.Exit(1)
     replays.sort(key=lambda each: folders.index(each.bag))
-    found = metrics(replays, failed)
-    _show(replays, found)
+    found = metrics(replays, failed, jobs[0].asked)
+    _show(replays, found, jobs[0])
     spent = timings(replays, time.monotonic() - began, _peak_mib())
     for path in filter(None, (out / "metrics.json", json)):
         write_json(path, found)
     write_json(out / "timings.json", spent)
     places = {each.bag: said or camera_place(robot, each) for each in replays}
     lost = write_files(out, replays, jobs, places, found, spent, next(iter(asked)), video, rerun)
+    wall = time.monotonic() - began
     console.print(
-        f"{spent['bag_seconds']:.0f} s of recordings in {spent['wall_seconds']:.0f} s, "
-        f"{spent['x_real_time']:.1f} x real time, at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
+        f"{spent['bag_seconds']:.0f} s of recordings in {wall:.0f} s, {spent['bag_seconds'] / wall:.1f} x real time, "
+        f"at most {spent['peak_mib']:.0f} MiB; look at {out / 'report.html'}."
     )
     for reason in lost:
         typer.echo(reason, err=True)
@@ -147,8 +153,11 @@ def _advance(progress: Progress, task: TaskID, done: float, seconds: float) -> N
     progress.update(task, completed=done, total=seconds)
 
 
-def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
-    show_table("topics", ("role", "topic"), describe(replays[0].topics))
+def _show(replays: Sequence[BagReplay], found: dict[str, Any], job: Job) -> None:
+    asked = {name: f"as asked: {value}" for name, value in job.asked.items() if name in ("goal", "instruction")}
+    show_table(
+        "topics", ("role", "topic"), [(role, asked.get(role, name)) for role, name in describe(replays[0].topics)]
+    )
     for each in replays:
         if each.findings:
             rows = [(finding.kind, finding.count, finding.first) for finding in each.findings]
@@ -169,12 +178,8 @@ def _show(replays: Sequence[BagReplay], found: dict[str, Any]) -> None:
             for name, each in scores.items()
         ),
     )
-    if (together := found["together"]) is not None:
-        show_table(
-            f"the same {together['moments']} moments, {together['seconds']:g} s ahead",
-            ("policy", "ADE m", "FDE m"),
-            [(name, number(together["ade"][name], 2), number(fde, 2)) for name, fde in together["fde"].items()],
-        )
+    if found["together"]:
+        show_table(*same_moments(found))
     why = [(name, _why(policy)) for name, policy in found["policies"].items()]
     show_table("pictures without a plan, plans not to be driven", ("policy", "reasons"), (row for row in why if row[1]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,14 @@ class Job:
     every: int = 1
     instruction: str | None = None
     goal: str | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Whatever makes it another replay than that of another job on the same bag, for people."""
+        named = {name: getattr(self, name) for name in ("start", "end", "instruction", "goal")}
+        chosen = {name: self.settings[name] for name in ("steps", "seed") if self.settings.get(name)}
+        every = {"every": self.every} if self.every > 1 else {}
+        return {**{name: value for name, value in named.items() if value is not None}, **every, **chosen}
 
 
 @dataclass
@@ -114,6 +122,8 @@ def _span(bag: BagReader, job: Job) -> tuple[float, float]:
     """s since 1970."""
     start = bag.start + (job.start or 0.0)
     end = bag.end if job.end is None else min(bag.start + job.end, bag.end)
+    if job.end is not None and job.end <= (job.start or 0.0):
+        raise BagError(f"the part ends at {job.end:g} s, which is not after its start at {job.start or 0:g} s")
     if not start < end:
         raise BagError(f"{job.bag} has nothing from {job.start or 0:g} s on: it is {bag.end - bag.start:.1f} s long")
     return start, end

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wam_models.evaluation.replay import OpenLoopScores, PlanErrors, score, score_together
-from wam_tools.replay.job import RECORDED, BagReplay, Replayed
+from wam_models.evaluation.replay import OpenLoopScores, PlanErrors, Scored, score, side_by_side
+from wam_tools.replay.job import BagReplay, Replayed
 
 MOTIONS = ("straight", "left", "right", "backwards", "standing")
 
@@ -36,10 +36,13 @@ def reasons(policy: Mapping[str, Any]) -> dict[str, int]:
     return {**policy["not_planned"], **policy["refusals"], **policy["violations"]}
 
 
-def metrics(replays: Sequence[BagReplay], failed: Mapping[str, str]) -> dict[str, Any]:
+def metrics(
+    replays: Sequence[BagReplay], failed: Mapping[str, str], asked: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What metrics.json holds. Lengths in m, angles in deg, times in s. failed: bags that could not be replayed, and
-    why."""
+    why; asked: how it was replayed."""
     return {
+        "asked": dict(asked or {}),
         "failed": dict(sorted(failed.items())),
         "bags": [
             {
@@ -57,19 +60,43 @@ def metrics(replays: Sequence[BagReplay], failed: Mapping[str, str]) -> dict[str
     }
 
 
-def _together(replays: Sequence[BagReplay]) -> dict[str, Any] | None:
-    """What was planned here at the same moments; the recorded plans are of fewer, as the robot took its time."""
-    names = [name for name in policy_names(replays) if name != RECORDED]
-    pairs = {
-        name: [
-            list(zip(replay.models[name].outcomes, replay.models[name].compared, strict=True))
-            if name in replay.models
-            else []
-            for replay in replays
-        ]
-        for name in names
-    }
-    return score_together(pairs)
+def _together(replays: Sequence[BagReplay]) -> dict[str, Any]:
+    """Each policy beside the first, at the moments that both planned from: {policy: {"moments", "seconds", "ade",
+    "first_ade", "fde", "first_fde"}}."""
+    names = policy_names(replays)
+    found = {}
+    for name in names[1:]:
+        both = side_by_side(_scored(replays, names[0]), _scored(replays, name))
+        if both is not None:
+            (first_ade, ade), (first_fde, fde) = both.ades, both.fdes
+            found[name] = {
+                "moments": both.moments,
+                "seconds": both.seconds,
+                "ade": ade,
+                "first_ade": first_ade,
+                "fde": fde,
+                "first_fde": first_fde,
+            }
+    return found
+
+
+def _scored(replays: Sequence[BagReplay], name: str) -> Scored:
+    rides = (replay.models.get(name) for replay in replays)
+    return [list(zip(ride.outcomes, ride.compared, strict=True)) if ride else [] for ride in rides]
+
+
+def same_moments(found: dict[str, Any]) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+    """Title, columns and rows of a table of metrics' `together`, for people."""
+    first = next(iter(found["policies"]))
+    rows = [
+        (
+            *(name, str(each["moments"]), f"{each['seconds']:g}"),
+            *(number(each[key], 2) for key in ("ade", "first_ade", "fde", "first_fde")),
+        )
+        for name, each in found["together"].items()
+    ]
+    columns = ("policy", "moments", "s ahead", "ADE m", f"ADE m of {first}", "FDE m", f"FDE m of {first}")
+    return f"at the same moments as {first}", columns, rows
 
 
 def timings(replays: Sequence[BagReplay], wall_seconds: float, peak_mib: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,26 @@ from wam_tools.replay.overlay import write_overlay
 from wam_tools.replay.predictions import write_predictions
 from wam_tools.replay.report import write_report
 from wam_tools.replay.rerun_log import write_rerun
+
+_OF_A_BAG = ("predictions.mcap", "replay.rrd", "overlay.mp4")
+
+
+def make_room(out: Path) -> None:
+    """Makes the folder, or takes the files of an earlier replay out of it, which would stand beside the new ones."""
+    try:
+        bags = [bag["bag"] for bag in json.loads((out / "metrics.json").read_text())["bags"]]
+    except (OSError, ValueError, KeyError, TypeError):  # no replay was there
+        bags = []
+    for folder in (out / str(bag) for bag in bags):
+        for name in _OF_A_BAG:
+            (folder / name).unlink(missing_ok=True)
+        for empty in (folder, *folder.parents):
+            if empty == out or not empty.is_dir() or any(empty.iterdir()):
+                break
+            empty.rmdir()
+    for name in _OF_A_BAG if bags else ():
+        (out / name).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def write_files(

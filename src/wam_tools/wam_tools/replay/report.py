@@ -13,7 +13,7 @@ import jinja2
 
 from wam_tools.replay.figures import errors_over_time, latency_histogram, map_of_plans
 from wam_tools.replay.job import BagReplay
-from wam_tools.replay.metrics import MOTIONS, number, reasons
+from wam_tools.replay.metrics import MOTIONS, number, reasons, same_moments
 from wam_tools.replay.mounts import CameraPlace, why_not_drawn
 from wam_tools.replay.worst import worst_moments
 
@@ -45,6 +45,7 @@ def write_report(
     taken = {name: _plan_milliseconds(replays, name) for name in spent["policies"]}
     page = _template().render(
         main=main,
+        asked=", ".join(f"{name} {value}" for name, value in found["asked"].items()),
         bags=found["bags"],
         seconds=sum(bag["seconds"] for bag in found["bags"]),
         pictures=sum(bag["pictures"] for bag in found["bags"]),
@@ -116,7 +117,7 @@ def _tables(found: dict[str, Any]) -> list[_Table]:
             ("policy", *(f"{second} s" for second in seconds)),
             [(name, *(number(each["error"].get(s), 2) for s in seconds)) for name, each in policies.items()],
         ),
-        *_same_moments(found["together"]),
+        _Table(*same_moments(found)),
         _Table(
             "ADE by what the robot did, m (plans)",
             ("policy", *motions),
@@ -139,15 +140,6 @@ def _tables(found: dict[str, Any]) -> list[_Table]:
         ),
     ]
     return [table for table in tables if table.rows and len(table.columns) > 1]
-
-
-def _same_moments(together: dict[str, Any] | None) -> list[_Table]:
-    """Where policies with other horizons, or fewer plans, can be compared."""
-    if together is None:
-        return []
-    title = f"At the {together['moments']} moments that all planned from, {together['seconds']:g} s ahead"
-    rows = [(name, number(ade, 2), number(together["fde"][name], 2)) for name, ade in together["ade"].items()]
-    return [_Table(title, ("policy", "ADE m", "FDE m"), rows)]
 
 
 def _stages(spent: dict[str, Any]) -> _Table:
