@@ -11,6 +11,8 @@ from architecture.tree import ROOT
 from wam_controller.limits import LimitHit
 from wam_controller.plan_freshness import Level
 from wam_controller.safety_gate import GateState
+from wam_sim.run_recorder import bag_types
+from wam_tools.message_types import typestore
 
 MESSAGES = sorted((ROOT / "src" / "wam_msgs" / "msg").glob("*.msg"))
 LINE = re.compile(
@@ -93,3 +95,10 @@ def test_what_the_code_says_as_a_number_means_the_same_in_its_message(message, p
     assert constants(message, prefix) == said
     built = getattr(import_module("wam_msgs.msg"), message)
     assert {name: getattr(built, prefix + name) for name in said} == said
+
+
+@pytest.mark.parametrize("message", ["Trajectory", "TrajectoryPoint"])
+def test_the_simulators_copy_of_a_message_is_the_message(message):
+    """It records where no workspace is built; a player that took another make for ours would leave plans out."""
+    kind = f"wam_msgs/msg/{message}"
+    assert bag_types().hash_rihs01(kind) == typestore().hash_rihs01(kind)

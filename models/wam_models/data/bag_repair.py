@@ -21,12 +21,12 @@ from wam_models.data.bag_writer import BagWriter, whole_bag
 from wam_models.data.definitions import text_and_digest, types_of
 
 _FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
-
 # Of a chunk in an MCAP file: opcode, length, times of its messages, size and checksum; then how it is compressed, and
 # how many bytes follow.
 _COMPRESSION = 1 + 8 + 8 + 8 + 8 + 4
 _UNCOMPRESSED = bytes(4)
 _CHUNK_HEAD = _COMPRESSION + len(_UNCOMPRESSED)
+_LONGEST = 64 * 2**20  # bytes of a chunk that is cut off, which is held in memory
 
 
 @dataclass
@@ -121,7 +121,7 @@ def _records(file: Path, stream: BinaryIO, size: int, found: Repaired) -> Iterat
 def _cut_off(stream: BinaryIO, begin: int) -> Chunk | None:
     """The chunk that begins there, as much as there is of it, unless it is compressed."""
     stream.seek(begin)
-    rest = stream.read()
+    rest = stream.read(_LONGEST)
     if rest[:1] != bytes([Opcode.CHUNK]) or len(rest) < _CHUNK_HEAD or rest[_COMPRESSION:_CHUNK_HEAD] != _UNCOMPRESSED:
         return None
     return Chunk("", rest[_CHUNK_HEAD + 8 :], 0, 0, 0, len(rest))

@@ -43,8 +43,8 @@ def record(
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too.")] = None,
 ) -> None:
     """Record what a running robot sees, is told, plans and does, until Ctrl-C. What was recorded up to a crash can be
-    had by `wam bag repair`. Exit status 1 when pictures or odometry did not come, a message was lost, or the disk ran
-    out."""
+    had by `wam bag repair`. Exit status 1 when pictures or odometry did not come or came too slowly, a message was
+    lost, or the disk ran out."""
     bag = out / (name or time.strftime("%Y-%m-%d_%H-%M-%S"))
     try:
         if name and Path(name).name != name:

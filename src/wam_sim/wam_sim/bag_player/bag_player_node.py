@@ -119,11 +119,13 @@ class BagPlayerNode(ManagedNode):
 
     def _on_hold(self) -> None:
         """Before time starts, and after its end."""
-        self._clock_out.publish(clock_message(self._time))
         stood = self.steady_now - self._since
         if rivals := self._rivals():
             self.get_logger().fatal(f"not played: somebody else publishes {rivals}; take a ROS_DOMAIN_ID of your own")
             raise SystemExit(1)
+        if self._tick is not None and stood < _SETTLING:  # who else is there is not known yet
+            return
+        self._clock_out.publish(clock_message(self._time))
         if self._tick is None:
             if stood > _LAST_LOOK:
                 raise SystemExit(0)
