@@ -31,7 +31,8 @@ except ImportError:  # the ROS wheels have none
 _HOLD_PERIOD = 0.1  # s of the steady clock between two clocks that say the same
 # s from when a subscriber is seen until it has seen this publisher too, which nobody tells. Without it a planner missed
 # the first two or three pictures.
-_SETTLING = 1.0
+_SETTLING = 1.5
+_WATCH_PERIOD = 0.5  # s of the steady clock
 # s of the steady clock that a finished recording stands still, so that the last plan is still made and drawn.
 _LAST_LOOK = 2.0
 # s that one callback may publish what is overdue: signals and services want their turn.
@@ -102,13 +103,14 @@ class BagPlayerNode(ManagedNode):
         self._hold = self.steady_timer(_HOLD_PERIOD, self._on_hold)
         self._play = self.steady_timer(TICK / rate, self._on_time)
         self._play.cancel()
+        self._watch = self.steady_timer(_WATCH_PERIOD, self._look_for_rivals)
         self._running = True
         waited, patience = self._settings["wait_for"], self._settings["patience"]
         self._say(f"waiting for {waited} to hear cameras and odometry, {patience:g} s at most" if waited else "ready")
 
     def halt(self) -> None:
         """See ManagedNode."""
-        for timer in (self._hold, self._play):
+        for timer in (self._hold, self._play, self._watch):
             self.destroy_timer(timer)
         for publisher in filter(None, (self._clock_out, self._tf, *self._topics.values())):
             self.destroy_publisher(publisher)
@@ -120,10 +122,8 @@ class BagPlayerNode(ManagedNode):
     def _on_hold(self) -> None:
         """Before time starts, and after its end."""
         stood = self.steady_now - self._since
-        if rivals := self._rivals():
-            self.get_logger().fatal(f"not played: somebody else publishes {rivals}; take a ROS_DOMAIN_ID of your own")
-            raise SystemExit(1)
         if self._tick is not None and stood < _SETTLING:  # who else is there is not known yet
+            self._heard_at = self.steady_now
             return
         self._clock_out.publish(clock_message(self._time))
         if self._tick is None:
@@ -142,11 +142,15 @@ class BagPlayerNode(ManagedNode):
         self._due = self._pace.due(self._tick, self.steady_now)
         self._play.reset()
 
-    def _rivals(self) -> str:
-        """What a robot or a simulator publishes here too: a second clock or camera would confuse both."""
+    def _look_for_rivals(self) -> None:
+        """A robot or a simulator that publishes the same: a second clock or camera would confuse both. It may be found
+        seconds after it was there."""
         ours = {"/clock": 1, "robot_ready": 0}
         ours |= {route.topic: 1 for route in self._topics if route.role in ("camera", "odometry")}
-        return ", ".join(topic for topic, count in ours.items() if self.count_publishers(topic) > count)
+        rivals = ", ".join(topic for topic, count in ours.items() if self.count_publishers(topic) > count)
+        if rivals:
+            self.get_logger().fatal(f"not played: somebody else publishes {rivals}; take a ROS_DOMAIN_ID of your own")
+            raise SystemExit(1)
 
     def _is_heard(self) -> bool:
         """Whether whoever is waited for would miss no picture and no odometry."""
