@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from architecture.tree import ROOT
 
+from wam_carla.settings import BRIDGE as CARLA_BRIDGE
 from wam_controller.parameters import Parameter
 from wam_controller.settings import CONTROLLER, GATE
-from wam_planner.bringup import Go2Options, option_rows
+from wam_go2.settings import BRIDGE as GO2_BRIDGE
+from wam_planner.bringup import TABLES, option_rows
 from wam_planner.settings import PLANNER
+from wam_sim.bag_player.settings import PLAYER
 from wam_tools.recorder.settings import RECORDER
 
 SAFETY = ROOT / "docs" / "safety.md"
-CONTROLLER_README = ROOT / "src" / "wam_controller" / "README.md"
-PLANNER_README = ROOT / "src" / "wam_planner" / "README.md"
-TOOLS_README = ROOT / "src" / "wam_tools" / "README.md"
 LINK = re.compile(r"\[`(\w+)`\]\(([^)]+)\)")
 
 
@@ -52,28 +51,32 @@ def value(default: object) -> str:
 def parameter_table(table: tuple[Parameter, ...]) -> str:
     rows = ["| parameter | default | range | |", "|---|---|---|---|"]
     for each in table:
-        bounds = ", ".join(each.choices) or ("" if each.minimum is None else f"{each.minimum:g} to {each.maximum:g}")
+        between = "; " if any("," in choice for choice in each.choices) else ", "
+        bounds = between.join(each.choices) or ("" if each.minimum is None else f"{each.minimum:g} to {each.maximum:g}")
         rows.append(f"| `{each.name}` | {value(each.default)} | {bounds} | {each.description} |")
     return "\n".join(rows)
 
 
-def option_table() -> str:
+def option_table(kind: type[object]) -> str:
     rows = ["| option | default | |", "|---|---|---|"]
-    rows += [f"| `{name}` | {value(default)} | {text} |" for name, default, text in option_rows(Go2Options)]
+    rows += [f"| `{name}` | {value(default)} | {text} |" for name, default, text in option_rows(kind)]
     return "\n".join(rows)
 
 
 @pytest.mark.parametrize(
-    ("readme", "marker", "table"),
+    ("package", "marker", "table"),
     [
-        (CONTROLLER_README, "parameters: controller", parameter_table(CONTROLLER)),
-        (CONTROLLER_README, "parameters: gate", parameter_table(GATE)),
-        (PLANNER_README, "parameters: planner", parameter_table(PLANNER)),
-        (PLANNER_README, "options: go2", option_table()),
-        (TOOLS_README, "parameters: recorder", parameter_table(RECORDER)),
+        ("wam_controller", "parameters: controller", parameter_table(CONTROLLER)),
+        ("wam_controller", "parameters: gate", parameter_table(GATE)),
+        ("wam_planner", "parameters: planner", parameter_table(PLANNER)),
+        ("wam_go2", "parameters: bridge", parameter_table(GO2_BRIDGE)),
+        ("wam_carla", "parameters: bridge", parameter_table(CARLA_BRIDGE)),
+        ("wam_sim", "parameters: player", parameter_table(PLAYER)),
+        ("wam_tools", "parameters: recorder", parameter_table(RECORDER)),
+        *(("wam_planner", f"options: {name}", option_table(kind)) for name, (kind, _) in TABLES.items()),
     ],
-    ids=["controller", "gate", "planner", "options", "recorder"],
 )
-def test_a_readme_shows_the_parameters_of_the_code(readme: Path, marker: str, table: str):
+def test_a_readme_shows_the_parameters_of_the_code(package: str, marker: str, table: str):
     """To renew a table, paste what this prints behind its marker."""
+    readme = ROOT / "src" / package / "README.md"
     assert f"<!-- {marker} -->\n\n{table}\n" in readme.read_text(), table

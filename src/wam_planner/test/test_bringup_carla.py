@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,9 @@ import yaml
 
 from wam_controller.ackermann import AckermannTracker
 from wam_controller.settings import CONTROLLER, GATE, make_follower, make_gate, make_limits
-from wam_planner.bringup import CarlaOptions, Row, carla_table, command, config_file, executable, option_rows
+from wam_planner.bringup import CarlaOptions, Row, carla_table, command, config_file, executable
 from wam_planner.settings import PLANNER
 
-README = Path(__file__).parents[1] / "README.md"
 NODES = ["carla_bridge", "safety_gate", "controller", "planner"]
 
 try:
@@ -157,15 +155,3 @@ def test_each_layer_right_of_another_limits_less_than_that_may_command():
     ):
         assert gate[name] > controller[name]
     assert section("carla_bridge")["max_speed"] > gate["speed_max"]
-
-
-def test_the_readme_shows_the_options():
-    """To renew the table, paste what this prints behind its marker."""
-
-    def value(default: object) -> str:
-        return f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"
-
-    rows = ["| option | default | |", "|---|---|---|"]
-    rows += [f"| `{name}` | {value(default)} | {text} |" for name, default, text in option_rows(CarlaOptions)]
-    table = "\n".join(rows)
-    assert f"<!-- options: carla -->\n\n{table}\n" in README.read_text(), table

@@ -10,9 +10,7 @@ pytest.importorskip("rosbags")
 
 from bags import IMAGE, write_bag
 
-from wam_planner.bringup import ReplayOptions, Row, command, config_file, executable, option_rows, replay_table
-
-README = Path(__file__).parents[1] / "README.md"
+from wam_planner.bringup import ReplayOptions, Row, command, config_file, executable, replay_table
 
 try:
     config_file("go2.yaml")
@@ -102,15 +100,3 @@ def test_the_options_reach_the_player(bag, tmp_path, monkeypatch):
 def test_what_no_node_would_take_is_refused_before_any_starts(bag, options, message):
     with pytest.raises(ValueError, match=message):
         replay_table(ReplayOptions(**{"bag": str(bag)} | options))
-
-
-def test_the_readme_shows_the_options():
-    """To renew the table, paste what this prints behind its marker."""
-
-    def value(default: object) -> str:
-        return f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"
-
-    rows = ["| option | default | |", "|---|---|---|"]
-    rows += [f"| `{name}` | {value(default)} | {text} |" for name, default, text in option_rows(ReplayOptions)]
-    table = "\n".join(rows)
-    assert f"<!-- options: replay -->\n\n{table}\n" in README.read_text(), table

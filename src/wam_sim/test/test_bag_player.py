@@ -16,12 +16,10 @@ from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from wam_controller.parameters import Parameter
 from wam_models.data.bag_reader import BagError, BagReader, Channel
 from wam_models.data.topics import Topics, guess_topics
 from wam_models.messages import seconds
 from wam_sim.bag_player.player import LONGEST_GAP, TICK, Pace, Tick, lap_ticks, ticks
-from wam_sim.bag_player.settings import PLAYER
 from wam_sim.bag_player.tape import Route, Sample, Tape, make_routes
 from wam_sim.run_recorder import bag_types
 
@@ -238,20 +236,6 @@ def test_a_topic_that_the_bag_lacks_makes_no_route():
     channels = [Channel("/cam/image", "sensor_msgs/msg/Image", 1, True)]
     (route,) = make_routes(Topics({"left": "/cam/image"}), channels)
     assert route == Route("/cam/image", "camera/left/image", "sensor_msgs/msg/Image", "camera")
-
-
-def test_the_readme_shows_the_parameters():
-    """To renew the table, paste what this prints."""
-
-    def row(parameter: Parameter) -> str:
-        default = parameter.default
-        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"
-        low, high = parameter.minimum, parameter.maximum
-        bounds = ", ".join(parameter.choices) or ("" if low is None or high is None else f"{low:g} to {high:g}")
-        return f"| `{parameter.name}` | {shown} | {bounds} | {parameter.description} |"
-
-    table = "\n".join(map(row, PLAYER))
-    assert f"|---|---|---|---|\n{table}\n\n" in (ROOT / "src" / "wam_sim" / "README.md").read_text(), table
 
 
 def test_the_readme_shows_the_topics(tmp_path):

@@ -33,7 +33,7 @@ def record(
     out: Annotated[Path, typer.Option(help="Folder in which the bag is made.")] = Path("bags"),
     name: Annotated[str, typer.Option(help="Of the bag; default: the time.")] = "",
     cameras: Annotated[str, typer.Option(help="Those that are recorded: front, or front,left,right.")] = "front",
-    raw: Annotated[bool, typer.Option("--raw", help="Pixels in place of JPEGs, 20 times as large.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Pixels in place of JPEGs, many times as large.")] = False,
     role_name: Annotated[str, typer.Option(help="Of a car in CARLA.")] = CarlaOptions.role_name,
     note: Annotated[str, typer.Option(help="A line about the run that is kept in the bag.")] = "",
     seconds: Annotated[

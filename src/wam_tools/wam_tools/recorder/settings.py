@@ -18,7 +18,7 @@ RECORDER = (
     Parameter("robot", "go2", "what the bag says it was"),
     Parameter("bridge", "go2_bridge", "node of the robot's bridge, whose state is recorded"),
     Parameter("cameras", "front", "those that are recorded: front, or front,left,right"),
-    Parameter("pictures", "compressed", "JPEGs, or raw pixels, 20 times as large", choices=("compressed", "raw")),
+    Parameter("pictures", "compressed", "JPEGs, or raw pixels, many times as large", choices=("compressed", "raw")),
     Parameter("camera_rate", 5.0, "Hz below which a camera's pictures are complained of", 0, 120),
     Parameter("odometry_rate", 10.0, "Hz below which odometry is complained of", 0, 1000),
     Parameter("free_disk", 1.0, "GB of the disk that stay free: the recording ends before", 0.01, 1000),
